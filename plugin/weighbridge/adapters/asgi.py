@@ -1,0 +1,259 @@
+"""Pure ASGI middleware: weighs a request before the app sees it, meters the answer as it passes.
+
+    app.add_middleware(Weighbridge, store="redis://localhost", identify=who)
+
+Nothing is buffered on the way out; requests of other kinds (WebSocket, other routes) pass through.
+Routes and wire formats are those of `core.dialects`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from typing import Any, Final
+
+from weighbridge import wiring
+from weighbridge.adapters.intake import Body, read_body
+from weighbridge.core import reply
+from weighbridge.core.admission import Ticket
+from weighbridge.core.dialects import DIALECTS, Route, route
+from weighbridge.core.dialects.base import Amendment, Dialect, Meter
+from weighbridge.core.errors import Refused, StoreError
+from weighbridge.core.model import CutOff, Ending, NeverSent, Principal, RawCall
+from weighbridge.guard import AsyncGuard
+from weighbridge.settings import Settings, load
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Identify = Callable[[Scope], Principal | Awaitable[Principal]]
+
+RENEWALS_PER_LEASE: Final = 3
+
+
+class Passage:
+    """What the app behind the middleware may know of an admitted request, in `scope["weighbridge"]`."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        self.ticket = ticket
+        self.cut = ""
+        """Set by the app: why the provider's answer is not whole, or (with `sent` False) never came."""
+        self.sent = True
+        """Set to False by the app where the provider certainly never got the request."""
+
+
+def nobody(scope: Scope) -> Principal:
+    """The identity of requests nobody vouches for."""
+    return Principal()
+
+
+class Weighbridge:
+    """The middleware.  `guard`, or what to build one from: `store` (a URL) and `config` (a file)."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        guard: AsyncGuard | None = None,
+        store: str | None = None,
+        config: str | None = None,
+        identify: Identify = nobody,
+        max_body_bytes: int = 32 * 1024 * 1024,
+    ) -> None:
+        if guard is not None and (store or config):
+            raise TypeError("give either a guard or the store/config to build one from, not both")
+        self.app = app
+        self.identify = identify
+        self.max_body = max_body_bytes
+        self._guard = guard
+        self._config = config
+        self._store = store
+        self._building = asyncio.Lock()
+        self._open: dict[str, Ticket] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, self._settling(send))
+        path = route(scope["method"], scope["path"], _query(scope)) if scope["type"] == "http" else None
+        if path is None or path.kind == "models":
+            return await self.app(scope, receive, send)
+        await Exchange(self, path, scope, receive, send).run()
+
+    async def guard(self) -> AsyncGuard:
+        """The guard, built at the first use where none was given."""
+        if self._guard is None:
+            async with self._building:
+                if self._guard is None:
+                    self._guard = await wiring.async_guard(self._settings())
+        return self._guard
+
+    def _settings(self) -> Settings:
+        return load(self._config, store=self._store) if self._store else load(self._config)
+
+    def watch(self, ticket: Ticket) -> None:
+        """Keep a running call's lease alive."""
+        if ticket.holds:
+            self._open[ticket.id] = ticket
+            if self._keeper is None or self._keeper.done():
+                self._keeper = asyncio.ensure_future(self._keep())
+
+    def close(self, guard: AsyncGuard, ticket: Ticket, ending: Ending) -> None:
+        """Settle behind the client's back: the answer is out, nobody waits for this."""
+        self._open.pop(ticket.id, None)
+        self._spawn(_settle(guard, ticket, ending))
+
+    async def drain(self) -> None:
+        """Wait until everything that has ended is settled."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _keep(self) -> None:
+        guard = await self.guard()
+        while self._open:
+            due = list(self._open.values())
+            await asyncio.sleep(guard.desk.lease_ms / 1000 / RENEWALS_PER_LEASE)
+            for ticket in due:
+                if ticket.id in self._open:
+                    await _renew(guard, ticket)
+
+    def _settling(self, send: Send) -> Send:
+        async def relay(message: Message) -> None:
+            if message["type"] == "lifespan.shutdown.complete":
+                await self.drain()
+            await send(message)
+
+        return relay
+
+
+class Exchange:
+    """One request on its way through: weighed, passed on, metered, closed."""
+
+    def __init__(self, gate: Weighbridge, path: Route, scope: Scope, receive: Receive, send: Send) -> None:
+        self.gate = gate
+        self.path = path
+        self.dialect: Dialect = DIALECTS[path.dialect]
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.meter: Meter | None = None
+        self.status = 0
+        self.complete = False
+        self.headers: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """The straight line, as one request walks it."""
+        guard = await self.gate.guard()
+        try:
+            principal = await self._who()
+            body = await read_body(self.scope, self.receive, self.gate.max_body)
+            raw = RawCall(
+                self.path.dialect, body.plain, principal, model=self.path.model, stream=self.path.stream,
+                counts=self.path.kind == "count",
+            )  # fmt: skip
+            if raw.counts:
+                weighed = await guard.weigh(raw)
+                return await answer(self.send, reply.json_reply(self.dialect.count_reply(weighed.estimate.tokens)))
+            ticket = await guard.open(raw)
+        except Refused as error:
+            return await answer(self.send, reply.refused(error, self.dialect, uuid.uuid4().hex))
+        self.gate.watch(ticket)
+        passage = Passage(ticket)
+        try:
+            await self._pass_on(ticket, passage, body)
+        except BaseException as error:
+            passage.cut = passage.cut or f"{type(error).__name__} while answering"
+            raise
+        finally:
+            self.gate.close(guard, ticket, self._ending(passage))
+
+    async def _who(self) -> Principal:
+        found = self.gate.identify(self.scope)
+        return await found if inspect.isawaitable(found) else found
+
+    async def _pass_on(self, ticket: Ticket, passage: Passage, body: Body) -> None:
+        call = ticket.call
+        amendment = Amendment(max_output=ticket.max_output, ask_usage=call.stream and not call.wants_usage)
+        if amendment != Amendment():
+            body = body.replaced(self.dialect.amend(body.plain, call, amendment))
+        self.headers = reply.admitted(ticket)
+        scope = {**self.scope, "headers": body.headers(self.scope["headers"]), "weighbridge": passage}
+        await self.gate.app(scope, body.replay(self.receive), self._metered(call))
+
+    def _metered(self, call: Any) -> Send:
+        async def relay(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = self._started(call, message)
+            elif message["type"] == "http.response.body" and self.meter is not None:
+                message = self._metered_body(self.meter, message)
+            await self.send(message)
+
+        return relay
+
+    def _started(self, call: Any, message: Message) -> Message:
+        self.status = message["status"]
+        headers = [(name.lower(), value) for name, value in message.get("headers", ())]
+        if self.status < 400:
+            names = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+            self.meter = self.dialect.meter(call, names)
+        if call.stream and not call.wants_usage:
+            # The usage event will be taken out again: a length announced by the app would be wrong.
+            headers = [(name, value) for name, value in headers if name != b"content-length"]
+        ours = [(name.encode(), value.encode("latin-1")) for name, value in self.headers.items()]
+        return {**message, "headers": headers + ours}
+
+    def _metered_body(self, meter: Meter, message: Message) -> Message:
+        chunk = message.get("body", b"")
+        passed = meter.feed(chunk) if chunk else b""
+        if not message.get("more_body", False):
+            self.complete = True
+            passed += meter.finish()
+        return message if passed is chunk else {**message, "body": passed}
+
+    def _ending(self, passage: Passage) -> Ending:
+        if self.meter is not None:
+            return self.meter.ending(passage.cut or ("" if self.complete else "the answer broke off"))
+        if self.status >= 400 and not passage.cut:
+            return NeverSent(f"answered {self.status}")
+        return CutOff(passage.cut or "no answer") if passage.sent else NeverSent(passage.cut)
+
+
+async def answer(send: Send, ours: reply.Reply) -> None:
+    """Send an answer of weighbridge's own."""
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in ours.headers.items()]
+    headers.append((b"content-length", str(len(ours.body)).encode()))
+    await send({"type": "http.response.start", "status": ours.status, "headers": headers})
+    await send({"type": "http.response.body", "body": ours.body})
+
+
+async def _settle(guard: AsyncGuard, ticket: Ticket, ending: Ending) -> None:
+    try:
+        await guard.close(ticket, ending)
+    except StoreError:
+        # Told to every hook as `Unsettled` already, with the id and the ending.
+        return
+
+
+async def _renew(guard: AsyncGuard, ticket: Ticket) -> None:
+    try:
+        await guard.renew(ticket)
+    except StoreError:
+        # A lease that ends is not a loss: a late settlement still charges.
+        return
+
+
+def _query(scope: Scope) -> str:
+    query: bytes = scope.get("query_string", b"")
+    return query.decode("latin-1")

@@ -1,0 +1,47 @@
+"""`weighbridge serve`: the gateway under uvicorn."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from weighbridge.core.errors import ConfigError
+from weighbridge.settings import Settings
+
+try:
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
+    from weighbridge.adapters.gateway.app import Gateway
+except ModuleNotFoundError as missing:
+    raise ConfigError(
+        f"the gateway needs {missing.name}, which is not installed: pip install 'weighbridge[gateway]'"
+    ) from missing
+
+SHUTDOWN_SECONDS = 30
+
+
+def create(settings: Settings) -> Gateway:
+    """The gateway as an ASGI app, for any server."""
+    return Gateway(settings)
+
+
+def serve(settings: Settings, workers: int = 1) -> None:
+    """Serve until told to stop (SIGINT, SIGTERM)."""
+    config = uvicorn.Config(
+        partial(create, settings),
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=workers,
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        backlog=4096,
+    )
+    if workers == 1:
+        uvicorn.Server(config).run()
+    else:
+        Multiprocess(config, sockets=[config.bind_socket()]).run()

@@ -1,0 +1,135 @@
+"""Who is calling: virtual keys, a trusted proxy's headers, or nobody in particular on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from ipaddress import ip_address
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from weighbridge.core import keys
+from weighbridge.core.errors import Refused, StoreError
+from weighbridge.core.ledger import Look, Version
+from weighbridge.core.model import Principal
+from weighbridge.desk import store_down
+from weighbridge.guard import AsyncGuard
+from weighbridge.settings import Settings
+
+Scope = MutableMapping[str, Any]
+Headers = Mapping[bytes, bytes]
+
+KNOWN_MS: Final = 500
+"""How long a key is believed without asking the store again; revoking takes effect within a second."""
+MOST_KNOWN: Final = 10_000
+MOST_TAGS: Final = 16
+KEY_HEADERS: Final = (b"x-api-key", b"x-goog-api-key", b"x-auth-token")
+IDENTITY_HEADERS: Final = (b"x-weighbridge-org", b"x-weighbridge-team", b"x-weighbridge-user", b"x-weighbridge-key")
+
+
+class Doorkeeper:
+    """Turns a request's credentials into a Principal; raises Refused("unknown_key" | "forbidden")."""
+
+    def __init__(self, settings: Settings, guard: AsyncGuard) -> None:
+        self._settings = settings
+        self._guard = guard
+        self._known: dict[str, tuple[int, Any]] = {}
+        self._keyless = (0, False)
+
+    async def identify(self, scope: Scope) -> Principal:
+        """Who sends this request."""
+        headers = dict(scope["headers"])
+        modes = {"none": self._anybody, "keys": self._by_key, "header": self._by_header}
+        who = await modes[self._settings.auth](scope, headers)
+        tags = request_tags(headers.get(b"x-weighbridge-tags", b"").decode("latin-1"))
+        # The key's own tags win: a request cannot move itself out of a per-tag budget.
+        return Principal(who.org, who.team, who.user, who.key, {**tags, **who.tags}) if tags else who
+
+    async def _anybody(self, scope: Scope, headers: Headers) -> Principal:
+        _only_loopback(scope)
+        return Principal()
+
+    async def _by_header(self, scope: Scope, headers: Headers) -> Principal:
+        peer = ip_address(scope["client"][0]) if scope.get("client") else None
+        if peer is None or not any(peer in network for network in self._settings.trusted_proxies):
+            raise Refused("forbidden", f"Identity headers are not believed from {peer}; add it to trusted_proxies.")
+        names = [name for name, _ in scope["headers"] if name in IDENTITY_HEADERS]
+        if len(names) != len(set(names)):
+            raise Refused("forbidden", "An identity header came twice: the proxy must replace the client's own.")
+        org, team, user, key = (_said(headers, name) for name in IDENTITY_HEADERS)
+        return Principal(org, team, user, key)
+
+    async def _by_key(self, scope: Scope, headers: Headers) -> Principal:
+        secret = presented_key(scope, headers)
+        if secret is None or not secret.startswith(keys.PREFIX):
+            if await self._no_key_yet():
+                _only_loopback(scope)
+                return Principal()
+            raise Refused("unknown_key", "A weighbridge key (wb-...) is needed. Create one: weighbridge key create.")
+        document = await self._look(keys.digest(secret))
+        if document is None:
+            raise Refused("unknown_key", "This weighbridge key is unknown or was revoked.")
+        if keys.expired(document, self._guard.desk.now()):
+            raise Refused("unknown_key", "This weighbridge key has expired. Ask for a new one.")
+        return keys.principal(document)
+
+    async def _look(self, digest: str) -> Any:
+        now = self._guard.desk.now()
+        at, document = self._known.get(digest, (0, None))
+        if document is not None and now - at < KNOWN_MS:
+            return document
+        document = await self._ask(Look("keys", digest))
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        if document is not None:
+            # Unknown keys are not remembered: guesses must not push out the real ones.
+            self._known[digest] = (now, document)
+        return document
+
+    async def _no_key_yet(self) -> bool:
+        now = self._guard.desk.now()
+        at, keyless = self._keyless
+        if not at or now - at >= KNOWN_MS:
+            keyless = await self._ask(Version("keys")) == 0
+            self._keyless = (now, keyless)
+        return keyless
+
+    async def _ask(self, verb: Any) -> Any:
+        try:
+            return await self._guard.store.run(verb)
+        except StoreError as error:
+            raise store_down(error) from error
+
+
+def presented_key(scope: Scope, headers: Headers) -> str | None:
+    """The credential, from wherever the client's SDK puts it."""
+    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    for name in KEY_HEADERS:
+        if name in headers:
+            return headers[name].decode("latin-1").strip()
+    found = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("key")
+    return found[0] if found else None
+
+
+def request_tags(text: str) -> dict[str, str]:
+    """`run=42,feature=search` as a mapping.  Raises Refused("malformed")."""
+    tags = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = item.partition("=")
+        if not equals or not name.strip():
+            raise Refused("malformed", f"x-weighbridge-tags holds '{item[:40]}'; write name=value, separated by commas.")
+        tags[name.strip()] = value.strip()
+    if len(tags) > MOST_TAGS:
+        raise Refused("malformed", f"x-weighbridge-tags holds {len(tags)} tags; {MOST_TAGS} at most.")
+    return tags
+
+
+def _said(headers: Headers, name: bytes) -> str | None:
+    return headers[name].decode("latin-1") if headers.get(name) else None
+
+
+def _only_loopback(scope: Scope) -> None:
+    client = scope.get("client")
+    if client and not ip_address(client[0]).is_loopback:
+        raise Refused("unknown_key", "Only this machine is served without a key. Create one: weighbridge key create.")

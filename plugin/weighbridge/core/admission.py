@@ -1,0 +1,187 @@
+"""The straight line, first half: a weighed call becomes a plan, a plan and a grant become a ticket.
+
+    Weighed ─plan→ Plan(reserve)        pure: window, model lists, which counters, how much
+    reserve ─ledger→ Granted | Short    the only wait
+    Plan, Granted ─admit→ Ticket        pure; Short raises Refused with every scope in the way
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from weighbridge.core.errors import Refused
+from weighbridge.core.ledger import Granted, Hold, Reserve, Short, State, affine
+from weighbridge.core.model import Call, Estimate, Model, Price, Principal, Rates
+from weighbridge.core.policy import context
+from weighbridge.core.policy.budget import Facts, Load, facts_of, hold, matching, shortage
+from weighbridge.core.policy.model import Defaults, Policy, Rules
+from weighbridge.core.pricing import tier, worst_case
+
+Decision = Literal["admit", "clamp", "trim", "reroute", "refuse"]
+FREE = Rates(0, 0, 0, 0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A call on the scale: what it is, whose it is, what it weighs."""
+
+    call: Call
+    model: Model
+    estimate: Estimate
+    principal: Principal
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to ask the ledger, and what to say when it answers."""
+
+    weighed: Weighed
+    reserve: Reserve
+    policies: tuple[Policy, ...]
+    """The policy behind each of `reserve.holds`, in order."""
+    price: Price | None
+    load: Load
+    asked: int | None
+    """Output tokens of one choice the request named; None where it was silent."""
+    shadow: tuple[str, ...]
+    """Policies in shadow mode that would have refused before the ledger was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """An admitted call, from the gate to its settlement."""
+
+    id: str
+    weighed: Weighed
+    price: Price | None
+    holds: tuple[Hold, ...]
+    states: tuple[State, ...]
+    """Each counter with this call's hold in it; empty where the ledger could not be asked."""
+    units: int
+    """Output tokens held for, all choices together."""
+    max_output: int | None
+    """The most output tokens of one choice to write into the request; None: leave it as it is."""
+    held_nano: int
+    """Nano-dollars this call can cost at most, budgets or not."""
+    decision: Decision
+    shadow: tuple[str, ...]
+    """Policies in shadow mode that would have refused."""
+
+    @property
+    def call(self) -> Call:
+        """The call as parsed."""
+        return self.weighed.call
+
+
+def plan(weighed: Weighed, rules: Rules, id: str, now: int, lease_ms: int) -> Plan:
+    """Decide everything that needs no ledger.  Raises Refused (window, model lists, unpriced)."""
+    call, model = weighed.call, weighed.model
+    facts = facts_of(call, model, weighed.principal, weighed.provider)
+    policies = matching(rules.policies, facts)
+    price = _price(weighed, rules.defaults)
+    shadow = _allowed(policies, facts, weighed)
+    want, least = _output(weighed, rules.defaults)
+    load = _load(weighed.estimate, price)
+    limited = tuple(p for p in policies if p.unit is not None)
+    holds = tuple(hold(p, facts, load, now) for p in limited)
+    reserve = Reserve(id, holds, want, least, lease_ms)
+    return Plan(weighed, reserve, limited, price, load, call.max_output, shadow)
+
+
+def admit(planned: Plan, grant: Granted | Short) -> Ticket:
+    """The ledger's answer as a ticket.  Raises Refused where a counter had no room."""
+    reserve, call = planned.reserve, planned.weighed.call
+    if isinstance(grant, Short):
+        raise shortage(
+            planned.policies, reserve.holds, grant, reserve.want, call.choices, planned.weighed.estimate
+        )
+    per_choice = grant.units // call.choices
+    lowered = grant.units < reserve.want or (planned.asked is not None and per_choice < planned.asked)
+    return Ticket(
+        id=reserve.id,
+        weighed=planned.weighed,
+        price=planned.price,
+        holds=reserve.holds,
+        states=grant.states,
+        units=grant.units,
+        max_output=per_choice if lowered else None,
+        held_nano=affine(planned.load.fixed_nano, planned.load.per_output_pico, grant.units),
+        decision="clamp" if lowered else "admit",
+        shadow=planned.shadow + _overdrawn(planned, grant),
+    )
+
+
+def unheld(planned: Plan) -> Ticket:
+    """A ticket without a hold, for a store that is down and a policy that says `admit`."""
+    return admit(planned, Granted(planned.reserve.want, (), 0))
+
+
+def ceiling(model: Model, policies: tuple[Policy, ...]) -> int | None:
+    """The most prompt tokens that can pass, so that counting may stop above it; None: no limit."""
+    limits = [p.context.max_input_tokens for p in policies if p.context and p.mode == "enforce"]
+    limits += [n for n in (model.max_input, model.window) if n is not None]
+    return min(limits, default=None)
+
+
+def _price(weighed: Weighed, defaults: Defaults) -> Price | None:
+    price = tier(weighed.model, weighed.call.tier)
+    if price is not None or defaults.unpriced_model == "allow":
+        return price
+    if defaults.unpriced_model == "reject":
+        raise Refused(
+            "unpriced_model",
+            f"No price is known for model '{weighed.call.model}', so its cost cannot be bounded. "
+            "Add it under `models:` in the configuration, or set `unpriced_model` in the policy defaults.",
+            param="model",
+        )
+    return Price(((0, FREE),), per_request=defaults.unpriced_model)
+
+
+def _allowed(policies: tuple[Policy, ...], facts: Facts, weighed: Weighed) -> tuple[str, ...]:
+    """Model lists and prompt size; the names of shadow policies that would have refused."""
+    context.fits_model(weighed.model, weighed.call, weighed.estimate)
+    shadow = []
+    for policy in policies:
+        refused = context.refusal(policy, facts, weighed.estimate)
+        if refused is not None and policy.mode == "enforce":
+            raise refused
+        if refused is not None:
+            shadow.append(policy.name)
+    return tuple(shadow)
+
+
+def _output(weighed: Weighed, defaults: Defaults) -> tuple[int, int]:
+    """Output tokens, all choices together: (wanted, fewest worth sending the call for)."""
+    call = weighed.call
+    if not call.generates:
+        return 0, 0
+    room = context.output_room(weighed.model, weighed.estimate)
+    asked = call.max_output if call.max_output is not None else room
+    if asked is None:
+        # Nothing bounds this answer but the provider: hold what most models can write at most.
+        asked = context.UNKNOWN_MAX_OUTPUT
+    if room is not None and asked > room and not defaults.clamp_output:
+        raise context.too_long(weighed.model, call, weighed.estimate, asked)
+    want = (asked if room is None else min(asked, room)) * call.choices
+    least = min(want, call.least_output * call.choices) if defaults.clamp_output else want
+    return want, least
+
+
+def _load(estimate: Estimate, price: Price | None) -> Load:
+    if price is None:
+        return Load(estimate.upper, 0, 0)
+    fixed, per_output = worst_case(price, estimate.upper)
+    return Load(estimate.upper, fixed, per_output)
+
+
+def _overdrawn(planned: Plan, grant: Granted) -> tuple[str, ...]:
+    """Shadow policies whose counter went over its limit with this hold."""
+    pairs: Mapping[str, bool] = {
+        policy.name: state.spent + state.held > policy.limit
+        for policy, state in zip(planned.policies, grant.states, strict=False)
+        if policy.mode == "shadow"
+    }
+    return tuple(name for name, over in pairs.items() if over)

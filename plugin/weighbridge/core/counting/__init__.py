@@ -1,0 +1,106 @@
+"""What a prompt weighs before it is sent: `estimate(call, model, tokenizer, limit)`.
+
+The family of the *real* model decides the rules, whatever the dialect: Claude asked for in OpenAI's
+words counts as Claude.  A family is one module with `count(call, model, scale)`; its constants are
+in `data/`, dated, with their source.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import ceil
+
+from weighbridge.core.counting import anthropic, bare, gemini, openai, other
+from weighbridge.core.counting.data.bounds import BOUNDS, ORDER, WIDEST, Bound
+from weighbridge.core.counting.scale import Kind, LimitPassed, Scale
+from weighbridge.core.counting.text import Tokenizer, Weights
+from weighbridge.core.model import Call, Estimate, Model
+
+__all__ = ["Tokenizer", "estimate"]
+
+MOST_NAMED = 4
+"""Unseen things named in `Estimate.method`; the rest is a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How the models of one family are counted."""
+
+    count: Callable[[Call, Model, Scale], None]
+    weights: Callable[[Model], Weights | None]
+    method: str
+
+
+FAMILIES: Mapping[str, Family] = {
+    "openai": Family(openai.count, lambda model: None, "{vocabulary}"),
+    "anthropic": Family(anthropic.count, lambda model: anthropic.rules_for(model.name).text, "claude from {vocabulary}"),
+    "gemini": Family(gemini.count, lambda model: gemini.rules_for(model.name).text, "gemini from {vocabulary}"),
+}
+OTHER = Family(other.count, lambda model: None, "{vocabulary} scaled")
+EXACT: frozenset[tuple[str, Kind]] = frozenset({("openai", "text")})
+
+
+def estimate(call: Call, model: Model, tokenizer: Tokenizer, limit: int | None = None) -> Estimate:
+    """Prompt tokens of a call: best guess, upper bound, how it was counted.
+
+    With a `limit` (tokens) counting stops as soon as the count passes it; `Estimate.whole` is then
+    False and the figures are what was seen so far.  Nothing is fetched.  Raises nothing of its own.
+    """
+    family = FAMILIES.get(model.family, OTHER)
+    plain = call.dialect in bare.DIALECTS
+    scale = Scale(tokenizer, limit, None if plain else family.weights(model))
+    whole = True
+    try:
+        if plain:
+            bare.count(call, scale)
+        else:
+            family.count(call, model, scale)
+    except LimitPassed:
+        whole = False
+    parts = scale.parts()
+    tokens = parts.messages + parts.system + parts.tools + parts.media + parts.schema + parts.frame
+    method = _method(family, model, tokenizer, scale, whole)
+    return Estimate(tokens, _upper(tokens, _bound(call, model, scale), scale, model), method, parts, whole)
+
+
+def kind_of(scale: Scale) -> Kind:
+    """The class of a call, for its bound."""
+    return next((kind for kind in ORDER if kind in scale.kinds), "text")
+
+
+def _bound(call: Call, model: Model, scale: Scale) -> Bound:
+    name = model.family if model.family in FAMILIES else "other"
+    if call.dialect in bare.DIALECTS:
+        name += "-bare"
+    elif name == "openai" and call.dialect == "openai-responses":
+        name += "-responses"
+    return BOUNDS.get(name, {}).get(kind_of(scale), WIDEST)
+
+
+def _upper(tokens: int, bound: Bound, scale: Scale, model: Model) -> int:
+    seen = ceil(tokens * bound.factor) + bound.more
+    unseen = sum(most for _, most in scale.unseen)
+    if model.max_input is None:
+        return seen + unseen
+    # What cannot be seen never refuses a call alone: the provider would say it better.
+    return max(seen, min(seen + unseen, model.max_input))
+
+
+def _method(family: Family, model: Model, tokenizer: Tokenizer, scale: Scale, whole: bool) -> str:
+    words = [family.method.format(vocabulary=tokenizer.name)]
+    if model.family == "openai":
+        words.append("exact" if ("openai", kind_of(scale)) in EXACT and not scale.unseen else "with rules")
+    if not whole:
+        words.append("up to the limit")
+    unseen = [f"{_printable(what)} (up to {most})" for what, most in scale.unseen[:MOST_NAMED]]
+    if len(scale.unseen) > MOST_NAMED:
+        rest = sum(most for _, most in scale.unseen[MOST_NAMED:])
+        unseen.append(f"{len(scale.unseen) - MOST_NAMED} more (up to {rest})")
+    return " ".join(words) + (f"; not seen: {', '.join(unseen)}" if unseen else "")
+
+
+def _printable(what: str) -> str:
+    """The method goes into a header, and names come from the client."""
+    return re.sub(r"[^\w .:/-]", "?", what, flags=re.ASCII)[:60]

@@ -1,0 +1,35 @@
+"""What content that is not in the request is taken to weigh at most, in tokens.
+
+Not promises: nobody can bound a stored conversation offline but by the model's window.  They are
+large enough for what is usual, so that a hold is never empty, and small enough not to refuse every
+such call.  November 2026.
+"""
+
+from __future__ import annotations
+
+IMAGE = 2_000
+"""An image by address or id, where the model's own geometry does not say more."""
+FILE = 20_000
+"""A document by address or id: about ten pages of text with their images."""
+SOUND = 6_000
+"""Three minutes at Gemini's 32 a second."""
+FILM = 50_000
+"""Three minutes at 263 a second."""
+CONVERSATION = 32_000
+"""`previous_response_id`, `conversation`, `cachedContent`."""
+OTHER = 8_000
+SERVER_TOOL = 4_000
+"""A tool the provider runs: its own prompt, before any result."""
+
+BY_WORD = {
+    "image": IMAGE,
+    "document": FILE,
+    "file": FILE,
+    "container": FILE,
+    "audio": SOUND,
+    "video": FILM,
+    "previous_response_id": CONVERSATION,
+    "conversation": CONVERSATION,
+    "cachedContent": CONVERSATION,
+}
+"""First word of `Unseen.what`, or kind of a Media, -> bound; else OTHER."""

@@ -1,0 +1,168 @@
+"""Sizes read from the first bytes of base64 files: pixels, pages, seconds.  Nothing is decoded but heads."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterator
+from struct import error as StructError
+from struct import unpack_from
+
+HEAD = 65_536
+"""Base64 characters looked at for an image's size; JPEGs keep it behind their metadata."""
+FAR = 1 << 20
+"""... and where that was not enough (a JPEG with a large preview or profile in front)."""
+PDF_MOST = 48 << 20
+"""Base64 characters of a PDF that are searched for pages."""
+
+MP3_KBITS = {
+    True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0),
+    False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0),
+}
+"""Bit rates of MPEG 1 layer III, and of MPEG 2."""
+Size = tuple[int, int]
+_PAGE = re.compile(rb"/Type\s*/Page(?![a-zA-Z])")
+_COUNT = re.compile(rb"/Count\s+(\d{1,6})\b")
+_SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+
+
+def decoded(data: str, most: int) -> bytes:
+    """The first bytes of a base64 text (data URLs and line breaks allowed); b"" where it is none."""
+    if data.startswith("data:"):
+        data = data[data.find(",", 0, 256) + 1 :]
+    head = data[:most].translate({10: None, 13: None, 32: None, 45: "+", 95: "/"})
+    try:
+        return base64.b64decode(head[: len(head) // 4 * 4] or head + "=" * (-len(head) % 4))
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def image_size(data: str) -> Size | None:
+    """Width and height of a PNG, JPEG, GIF or WebP, in pixels; None where they cannot be read."""
+    for most in (HEAD, FAR):
+        head = decoded(data, most)
+        size = next((read(head) for magic, read in _IMAGES if head.startswith(magic)), None)
+        if size is not None and min(size) > 0:
+            return size
+        if len(data) <= most:
+            break
+    return None
+
+
+def pdf_pages(data: str) -> int | None:
+    """Pages of a PDF, as its page objects or its page tree's count tell; None where they do not
+    (compressed object streams)."""
+    content = decoded(data, PDF_MOST)
+    if b"%PDF" not in content[:1024]:
+        return None
+    counts = (int(found[1]) for found in _COUNT.finditer(content))
+    return max(len(_PAGE.findall(content)), max(counts, default=0)) or None
+
+
+def seconds(data: str) -> float | None:
+    """Length of a WAV, MP3 or MP4 (QuickTime) file; None for anything else."""
+    head = decoded(data, HEAD)
+    read = next((read for place, magic, read in _TIMED if head[place : place + len(magic)] == magic), None)
+    try:
+        return read(head, data) if read else None
+    except (StructError, IndexError):
+        return None
+
+
+def _mp4(head: bytes, data: str) -> float | None:
+    content = decoded(data, PDF_MOST)
+    box = content.find(b"mvhd")
+    if box < 0:
+        return None
+    wide = content[box + 4] == 1
+    scale, length = unpack_from(">IQ" if wide else ">II", content, box + (24 if wide else 16))
+    return length / scale if scale else None
+
+
+def _mp3(head: bytes, data: str) -> float | None:
+    tag = 10 + _synchsafe(head[6:10]) if head[:3] == b"ID3" else 0
+    frame = head[tag : tag + 3]
+    if len(frame) < 3 or frame[0] != 0xFF or frame[1] & 0xE6 != 0xE2:
+        return None
+    rates = MP3_KBITS[frame[1] & 0x18 == 0x18]
+    kbits = rates[frame[2] >> 4]
+    return (len(data) * 3 / 4 - tag) / (kbits * 125) if kbits else None
+
+
+def _synchsafe(four: bytes) -> int:
+    return four[0] << 21 | four[1] << 14 | four[2] << 7 | four[3]
+
+
+def _wav(head: bytes, data: str) -> float | None:
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE" or len(head) < 44:
+        return None
+    place = head.find(b"fmt ", 12)
+    rate = unpack_from("<I", head, place + 16)[0] if 0 < place <= len(head) - 20 else 0
+    return len(data) * 3 / 4 / rate if rate else None
+
+
+def _guarded(read: Callable[[bytes], Size | None]) -> Callable[[bytes], Size | None]:
+    def reader(head: bytes) -> Size | None:
+        try:
+            return read(head)
+        except (StructError, IndexError):
+            return None
+
+    return reader
+
+
+def _png(head: bytes) -> Size:
+    return unpack_from(">II", head, 16)
+
+
+def _gif(head: bytes) -> Size:
+    return unpack_from("<HH", head, 6)
+
+
+def _jpeg(head: bytes) -> Size | None:
+    for marker, place in _segments(head):
+        if marker in _SOF:
+            height, width = unpack_from(">HH", head, place + 5)
+            return width, height
+    return None
+
+
+def _segments(head: bytes) -> Iterator[tuple[int, int]]:
+    """(marker, place of its length minus one) of a JPEG's segments."""
+    place = 2
+    while place + 4 <= len(head) and head[place] == 0xFF:
+        marker = head[place + 1]
+        if marker == 0xFF:
+            place += 1
+            continue
+        yield marker, place
+        place += 2 + unpack_from(">H", head, place + 2)[0]
+
+
+def _webp(head: bytes) -> Size | None:
+    form = head[12:16]
+    if form == b"VP8X":
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    if form == b"VP8 ":
+        width, height = unpack_from("<HH", head, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    if form == b"VP8L":
+        bits = unpack_from("<I", head, 21)[0]
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    return None
+
+
+_TIMED: tuple[tuple[int, bytes, Callable[[bytes, str], float | None]], ...] = (
+    (0, b"RIFF", _wav),
+    (4, b"ftyp", _mp4),
+    (0, b"ID3", _mp3),
+    (0, b"\xff\xfb", _mp3),
+    (0, b"\xff\xf3", _mp3),
+)
+_IMAGES = (
+    (b"\x89PNG", _guarded(_png)),
+    (b"\xff\xd8", _guarded(_jpeg)),
+    (b"GIF8", _guarded(_gif)),
+    (b"RIFF", _guarded(_webp)),
+)

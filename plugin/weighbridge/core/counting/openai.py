@@ -1,0 +1,224 @@
+"""OpenAI: the text frame, tools and schemas as they are rendered, images by geometry.  Exact for text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from weighbridge.core.counting import files, geometry, media, render
+from weighbridge.core.counting.data import openai as data
+from weighbridge.core.counting.data.openai import Patches, Rules
+from weighbridge.core.counting.scale import Place, Scale
+from weighbridge.core.counting.text import slices
+from weighbridge.core.model import Call, Media, Message, Model, Part, Text, Thinking, ToolCall, ToolResult, Unseen
+
+WRAPPER = "multi_tool_use.parallel"
+MOST_MINIFIED = 1_000_000
+"""Characters of arguments that are still parsed to take their blanks out."""
+
+
+def rules_for(name: str) -> Rules:
+    """The constants of a model, by the last part of its name."""
+    short = name.rsplit("/", 1)[-1].lower().removeprefix("openai.")
+    return next((rules for pattern, rules in data.GENERATIONS if pattern.search(short)), data.CLASSIC)
+
+
+def count(call: Call, model: Model, scale: Scale) -> None:
+    """Put a chat or Responses request on the scale."""
+    _Chat(call, rules_for(model.name), scale).count()
+
+
+class _Chat:
+    """One request being counted."""
+
+    def __init__(self, call: Call, rules: Rules, scale: Scale) -> None:
+        self._call = call
+        self._rules = rules
+        self._scale = scale
+        self._responses = call.dialect == "openai-responses"
+        self._functions = tuple(tool for tool in call.tools if not tool.server)
+        self._last_user = max((i for i, m in enumerate(call.messages) if m.role == "user"), default=-1)
+
+    def count(self) -> None:
+        self._scale.add("frame", self._rules.reply)
+        system = next((i for i, m in enumerate(self._call.messages) if m.role == "system"), None)
+        self._offers(system)
+        apart = system if self._blocks() else None
+        wrapped = False
+        for index, turn in _turns(self._call.messages):
+            if index == apart:
+                continue
+            if turn.role == "tool":
+                self._results(turn, wrapped)
+            else:
+                wrapped = self._message(turn, index)
+
+    def _blocks(self) -> str:
+        """What is written behind the first system message."""
+        blocks = [render.tools(self._functions)] if self._functions and not self._preamble() else []
+        blocks += [render.output_schema(self._call.schema)] if self._call.schema else []
+        return "\n\n".join(blocks)
+
+    def _preamble(self) -> int:
+        return 0 if self._responses else self._rules.preamble
+
+    def _offers(self, system: int | None) -> None:
+        """Tools, schema and tool choice, with the system message they are joined to."""
+        if self._functions:
+            self._scale.kinds.add("tools")
+            self._choice()
+        if self._functions and self._preamble():
+            self._scale.add("frame", self._preamble() - (0 if self._functions[0].description else 1))
+            self._scale.text("tools", render.tools(self._functions))
+        if block := self._blocks():
+            self._joined(system, block)
+        if schema := self._call.schema:
+            self._scale.kinds.add("structured")
+            if not self._functions:
+                self._scale.add("schema", 2 + self._scale.weigh(schema.name[:256]))
+
+    def _joined(self, system: int | None, block: str) -> None:
+        """A block and the system message before it, encoded together; a message of its own without one."""
+        place: Place = "tools" if self._functions and not self._preamble() else "schema"
+        message = None if system is None else self._call.messages[system]
+        content = "" if message is None else media.texts(message.parts)
+        end = ""
+        for piece in slices(content):
+            self._scale.add("system", self._scale.weigh(end))
+            end = piece
+        alone = self._scale.weigh(end)
+        joint = f"{end}\n\n{block}" if content else block
+        self._scale.add("system", alone)
+        self._scale.add("frame", self._rules.message)
+        self._scale.add("frame", self._discount(system is not None))
+        if message is not None and message.name:
+            self._scale.add("frame", self._rules.named + self._scale.weigh(message.name))
+        self._scale.add(place, sum(self._scale.weigh(piece) for piece in slices(joint)) - alone)
+
+    def _discount(self, after_system: bool) -> int:
+        tools = bool(self._functions) and not self._preamble()
+        less = -1 if tools else 0
+        if self._responses and tools:
+            less += self._rules.responses_tools[0 if after_system else 1]
+        if self._responses and not tools:
+            less += self._rules.responses_schema
+        return less
+
+    def _choice(self) -> None:
+        chosen = self._call.tool_choice
+        if chosen.startswith("=") and self._rules.choice_named:
+            self._scale.add("tools", self._rules.choice_named + self._scale.weigh(chosen[1:257]))
+        elif chosen == "none":
+            self._scale.add("tools", self._rules.choice_none)
+
+    def _message(self, turn: Message, index: int) -> bool:
+        """One turn but a tool's; True where it called several tools at once."""
+        place: Place = "system" if turn.role == "system" else "messages"
+        calls = [part for part in turn.parts if isinstance(part, ToolCall)]
+        rest = [part for part in turn.parts if not isinstance(part, (ToolCall, Thinking))]
+        self._thoughts(turn, index)
+        if rest or calls:
+            self._scale.add("frame", self._rules.message)
+        if turn.name:
+            self._scale.add("frame", self._rules.named + self._scale.weigh(turn.name[:256]))
+        self._parts(place, rest)
+        if len(calls) == 1:
+            self._scale.add("frame", self._rules.call)
+            self._scale.text("messages", f"functions.{calls[0].name}")
+            self._scale.text("messages", _minified(calls[0].arguments))
+        elif calls:
+            self._scale.add("frame", self._rules.parallel)
+            self._scale.text("messages", WRAPPER)
+            self._scale.text("messages", _wrapped(calls))
+        return len(calls) > 1
+
+    def _results(self, turn: Message, wrapped: bool) -> None:
+        for part in turn.parts:
+            if not isinstance(part, ToolResult):
+                self._parts("messages", [part])
+                continue
+            if wrapped:
+                for piece in slices(media.texts(part.parts)):
+                    self._scale.text("messages", render.compact(piece)[1:-1])
+            else:
+                self._scale.add("frame", self._rules.message)
+                name = part.name or _name_of(self._call.messages, part.id)
+                self._scale.text("messages", f"functions.{name}" if name else "")
+                self._scale.text("messages", media.texts(part.parts))
+            self._parts("messages", [inner for inner in part.parts if not isinstance(inner, Text)])
+
+    def _parts(self, place: Place, parts: Sequence[Part]) -> None:
+        self._scale.text(place, media.texts(parts))
+        for part in parts:
+            if isinstance(part, Media):
+                self._media(part)
+            elif isinstance(part, Unseen):
+                media.reference(self._scale, part)
+
+    def _thoughts(self, turn: Message, index: int) -> None:
+        for part in turn.parts:
+            if isinstance(part, Thinking) and part.signature:
+                self._scale.kinds.add("hidden")
+                if index > self._last_user:
+                    size = max(0, len(part.signature) - data.REASONING_HEAD) * data.REASONING_PER_CHARACTER
+                    self._scale.add("messages", size + data.REASONING_ITEM)
+
+    def _media(self, part: Media) -> None:
+        if not part.data:
+            media.reference(self._scale, part)
+        elif part.kind == "image":
+            self._scale.kinds.add("image")
+            self._scale.add("media", image(media.size(part), part.detail, self._rules))
+        elif media.is_text(part):
+            self._scale.kinds.add("document")
+            self._scale.text("media", files.decoded(part.data, len(part.data)).decode("utf-8", "replace"))
+        elif part.kind == "document":
+            self._scale.kinds.add("document")
+            self._scale.add("media", media.pages(part) * self._rules.pdf_page[1 if self._responses else 0])
+        else:
+            self._scale.kinds.add("av")
+            self._scale.add("media", media.seconds(part) * data.AUDIO_PER_SECOND)
+
+
+def image(size: files.Size, detail: str, rules: Rules) -> int:
+    """Tokens of an image."""
+    rule = rules.image
+    if isinstance(rule, Patches):
+        edge = data.LOW_DETAIL_EDGE if detail == "low" and rule.edge else rule.edge
+        return geometry.patches(*size, rule.budget, edge, rule.factor)
+    return rule.base if detail == "low" else geometry.tiles(*size, rule.base, rule.tile)
+
+
+def _turns(messages: Sequence[Message]) -> Iterator[tuple[int, Message]]:
+    """The messages, with calls that Responses lists one by one put together into one turn."""
+    pending: list[Part] = []
+    for index, message in enumerate(messages):
+        calls_only = message.role == "assistant" and bool(message.parts) and not message.name
+        if calls_only and all(isinstance(part, ToolCall) for part in message.parts):
+            pending += message.parts
+            continue
+        if pending:
+            yield index - 1, Message("assistant", tuple(pending))
+            pending = []
+        yield index, message
+    if pending:
+        yield len(messages) - 1, Message("assistant", tuple(pending))
+
+
+def _name_of(messages: Sequence[Message], id: str) -> str:
+    calls = (part for message in messages for part in message.parts if isinstance(part, ToolCall))
+    return next((call.name for call in calls if call.id == id), "") if id else ""
+
+
+def _minified(arguments: str) -> str:
+    if len(arguments) > MOST_MINIFIED:
+        return arguments
+    try:
+        return render.compact(json.loads(arguments))
+    except (ValueError, RecursionError):
+        return arguments
+
+
+def _wrapped(calls: Sequence[ToolCall]) -> str:
+    uses = (f'{{"recipient_name":"functions.{call.name}","parameters":{_minified(call.arguments)}}}' for call in calls)
+    return f'{{"tool_uses":[{",".join(uses)}]}}'

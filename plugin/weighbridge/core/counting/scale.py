@@ -1,0 +1,68 @@
+"""The scale of one call: what has been counted so far, where it lies, and what could not be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from weighbridge.core.counting.text import Tokenizer, Weights, slices, weigh
+from weighbridge.core.model import Parts
+
+Place = Literal["messages", "system", "tools", "media", "schema", "frame"]
+PLACES: tuple[Place, ...] = ("messages", "system", "tools", "media", "schema", "frame")
+Kind = Literal["text", "tools", "structured", "thinking", "hidden", "image", "document", "av", "server"]
+
+
+class LimitPassed(Exception):
+    """The count so far is over the limit: nothing more needs to be counted."""
+
+
+class Scale:
+    """Collects a call's tokens.  Adding raises LimitPassed once the sum exceeds `limit`."""
+
+    def __init__(self, tokenizer: Tokenizer, limit: int | None, weights: Weights | None = None) -> None:
+        self._tokenizer = tokenizer
+        self._weights = weights
+        self._limit = float("inf") if limit is None else limit
+        self._total = 0.0
+        self._places: dict[Place, float] = dict.fromkeys(PLACES, 0.0)
+        self.kinds: set[Kind] = set()
+        """What the call holds beside text; decides which bound is kept."""
+        self.unseen: list[tuple[str, int]] = []
+        """What could not be seen, each with the most tokens it is taken to hold."""
+
+    def add(self, place: Place, tokens: float) -> None:
+        """Put tokens on the scale (fractions of them too, from fitted rules)."""
+        self._places[place] += tokens
+        self._total += tokens
+        if self._total > self._limit:
+            raise LimitPassed
+
+    def text(self, place: Place, text: str, factor: float = 1.0) -> None:
+        """Count a text, slice by slice."""
+        for piece in slices(text):
+            self.add(place, factor * self.weigh(piece))
+
+    def weigh(self, piece: str) -> float:
+        """Tokens of a piece, without adding them.  For texts of a slice's length only."""
+        if not piece:
+            return 0.0
+        tokens = self._tokenizer.count(piece)
+        return tokens if self._weights is None else weigh(tokens, piece, self._weights)
+
+    def hide(self, what: str, bound: int) -> None:
+        """Remember content that is not in the request, and the most it is taken to weigh."""
+        self.unseen.append((what, bound))
+
+    def parts(self) -> Parts:
+        """The sum by place, in whole tokens that add up to the rounded sum; none is negative."""
+        whole = {place: max(0, round(tokens)) for place, tokens in self._places.items()}
+        over = sum(whole.values()) - max(0, round(self._total))
+        for place in sorted(PLACES, key=lambda p: whole[p], reverse=True):
+            taken = min(over, whole[place])
+            whole[place] -= taken
+            over -= taken
+        return Parts(**whole)
+
+
+Rule = Callable[..., None]

@@ -1,0 +1,73 @@
+"""Text before it is counted: cut into slices that are safe to tokenize, and measured for estimates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+SLICE = 32_768
+"""Characters handed to a tokenizer at once.  tiktoken panics on about a million blanks, and one
+unbroken run of letters costs it more than linear time."""
+SEARCHED = 2_048
+"""Characters at the end of a slice in which a harmless place to cut is looked for."""
+
+# Before a single blank between two words, and after a line's end: no token of the OpenAI
+# vocabularies spans either, so the counts of the slices add up exactly.
+_SEAM = re.compile(r"(?<=\S)(?= \S)|(?<=\n)(?=[^\s/])")
+
+_MARKS = {**dict.fromkeys(range(65, 91), "A"), **dict.fromkeys(range(48, 58), "9"), **dict.fromkeys(range(0xD0, 256), "x")}
+_CLASSES = "".join(_MARKS.get(c, "\n" if c == 10 else ".") for c in range(256)).encode()
+"""Byte of UTF-8 -> its class: capital, digit, first byte of a character beyond Latin, line break."""
+
+
+class Tokenizer(Protocol):
+    """Counts the tokens of a text."""
+
+    @property
+    def name(self) -> str:
+        """The vocabulary's name, e.g. "o200k_base"."""
+
+    def count(self, text: str) -> int:
+        """Tokens of a text; special tokens in it are plain text.  Never raises on any text of a
+        slice's length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Tokens of a vocabulary that is not public, from what can be measured: a fitted sum."""
+
+    token: float
+    """Per token of the public vocabulary."""
+    digit: float = 0.0
+    capital: float = 0.0
+    """Per pair of neighbouring capital letters."""
+    foreign: float = 0.0
+    """Per character beyond Latin."""
+    line: float = 0.0
+    """Per line break."""
+
+
+def slices(text: str) -> Iterator[str]:
+    """The text in pieces of at most SLICE characters, cut where no token is cut, if there is such a place."""
+    start, length = 0, len(text)
+    while length - start > SLICE:
+        end = start + SLICE
+        seams = [m.start() for m in _SEAM.finditer(text, end - SEARCHED, end)]
+        cut = seams[-1] if seams else end
+        yield text[start:cut]
+        start = cut
+    yield text[start:] if start else text
+
+
+def weigh(tokens: int, text: str, weights: Weights) -> float:
+    """Estimated tokens of a text that has `tokens` in the public vocabulary."""
+    classes = text.encode("utf-8", "surrogatepass").translate(_CLASSES)
+    return (
+        weights.token * tokens
+        + weights.digit * classes.count(b"9")
+        + weights.capital * classes.count(b"AA")
+        + weights.foreign * classes.count(b"x")
+        + weights.line * classes.count(b"\n")
+    )

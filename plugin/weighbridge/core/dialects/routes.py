@@ -1,0 +1,56 @@
+"""Which path speaks which wire format."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import unquote
+
+Kind = Literal["generate", "count", "models"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a request's method and path say about it."""
+
+    dialect: str
+    kind: Kind
+    model: str | None = None
+    """The model the path names (gemini); None where the body names it."""
+    stream: bool | None = None
+    """Whether the path asks for a stream (gemini); None where the body says it."""
+
+
+NAMED = r"/(?:v1|v1beta|v1alpha)/(?P<model>(?:models|tunedModels)/.+)"
+Row = tuple[str, re.Pattern[str], str, Kind, bool | None]
+ROUTES: tuple[Row, ...] = (
+    ("POST", re.compile(r"/v1/chat/completions"), "openai-chat", "generate", None),
+    ("POST", re.compile(r"/v1/responses"), "openai-responses", "generate", None),
+    ("POST", re.compile(r"/v1/responses/input_tokens"), "openai-responses", "count", None),
+    ("POST", re.compile(r"/v1/completions"), "openai-completions", "generate", None),
+    ("POST", re.compile(r"/v1/embeddings"), "openai-embeddings", "generate", None),
+    ("POST", re.compile(r"/v1/messages"), "anthropic-messages", "generate", None),
+    ("POST", re.compile(r"/v1/messages/count_tokens"), "anthropic-messages", "count", None),
+    ("POST", re.compile(NAMED + ":generateContent"), "gemini-generate", "generate", False),
+    ("POST", re.compile(NAMED + ":streamGenerateContent"), "gemini-generate", "generate", True),
+    ("POST", re.compile(NAMED + ":countTokens"), "gemini-generate", "count", False),
+    ("GET", re.compile(r"/v1/models(?:/.+)?"), "openai-chat", "models", None),
+    ("GET", re.compile(r"/(?:v1beta|v1alpha)/models(?:/.+)?"), "gemini-generate", "models", None),
+)
+"""(method, path, dialect, kind, stream); the whole path must match, and the first row that does holds."""
+
+
+def route(method: str, path: str, query: str = "") -> Route | None:
+    """The route of a request; None where no format is known.  `query` changes none of them yet:
+    Gemini's `alt=sse` is told by the answer's content type."""
+    for verb, pattern, dialect, kind, stream in ROUTES:
+        found = pattern.fullmatch(path) if verb == method else None
+        if found is not None:
+            return Route(dialect, kind, _model(found.groupdict().get("model")), stream)
+    return None
+
+
+def _model(name: str | None) -> str | None:
+    """SDKs take "models/NAME" for a name, and may encode its slash."""
+    return None if name is None else unquote(name).removeprefix("models/").removeprefix("models/")

@@ -1,0 +1,287 @@
+"""What a ledger is asked, and what it answers: nouns only.
+
+Every verb is a frozen value.  A store runs one verb at a time, atomically, and answers with the
+type the verb names; so a store is one method (`run`), once with `await` and once without, and the
+memory reference, Redis and the tests speak the same language.
+
+A *hold* is an amount set aside on a counter until the call ends.  Its amount is affine in the
+output that may still come: `fixed + ceil(units * per_output / 1000)`.  The store grants as many
+units (output tokens) as every counter has room for, never fewer than `least`, in one step; so a
+clamp is decided where the money is, and cannot race.
+
+    spent + held + amount <= limit      for every counter of the call, or nothing is written
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+from urllib.parse import quote, unquote
+
+T = TypeVar("T")
+Unit = Literal["nano_usd", "tokens", "input_tokens", "output_tokens", "requests", "calls"]
+LARGEST = 2**53 - 1
+"""Largest amount a ledger takes: Lua's numbers are doubles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One number the ledger keeps: one policy's limit, for one scope, in one window."""
+
+    policy: str
+    unit: Unit
+    window: str
+    """The window as written in the policy ("month", "lifetime", "" for `concurrent`)."""
+    scope: tuple[tuple[str, str], ...]
+    """The distinct values this counter is for, e.g. (("team", "research"),)."""
+    start: int = 0
+    """First millisecond of the window; 0 where it has none."""
+    end: int = 0
+    """First millisecond after the window; 0 where it never ends."""
+
+    @property
+    def field(self) -> str:
+        """The counter's name in the store.  Values are quoted, so no value can imitate another."""
+        scope = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in self.scope)
+        return f"{quote(self.policy, safe='')}|{self.unit}|{quote(self.window, safe='')}|{scope}|{self.start}|{self.end}"
+
+    @classmethod
+    def parse(cls, text: str) -> Counter:
+        """The counter a store's field names.  Raises ValueError where it is none."""
+        policy, unit, window, scope, start, end = text.split("|")
+        pairs = tuple((unquote(k), unquote(v)) for k, _, v in (p.partition("=") for p in scope.split("&") if p))
+        return cls(unquote(policy), unit, unquote(window), pairs, int(start), int(end))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What one call asks of one counter."""
+
+    counter: Counter
+    limit: int | None
+    """None: counted and never refused (shadow mode)."""
+    fixed: int
+    """Held whatever is generated (the prompt, or the request itself)."""
+    per_output: int = 0
+    """Thousandths of the unit for each output token granted."""
+
+    def amount(self, units: int) -> int:
+        """Held for `units` output tokens, rounded up."""
+        return affine(self.fixed, self.per_output, units)
+
+
+def affine(fixed: int, per_output: int, units: int) -> int:
+    """`fixed + ceil(units * per_output / 1000)`: what a call may use, given its output tokens."""
+    return fixed - (-units * per_output // 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A counter as it stands."""
+
+    spent: int
+    held: int
+
+
+class Verb(Generic[T]):
+    """A question whose answer is a T."""
+
+    __slots__ = ()
+
+
+# --- reserve -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """All counters had room: the amounts are held under the call's id."""
+
+    units: int
+    """Output tokens held for; fewer than wanted when a counter had less room."""
+    states: tuple[State, ...]
+    """Each counter with this hold in it, in the order asked."""
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """At least one counter had no room for the least output; nothing was written."""
+
+    states: tuple[State, ...]
+    """Every counter as it stands, in the order asked."""
+    lacking: tuple[int, ...]
+    """Indexes of the counters without room for `want` units."""
+    fits: int
+    """Output tokens that would have fitted everywhere; negative: not even the prompt does."""
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The store's clock is outside a window that was asked for: ask again with its time."""
+
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve(Verb["Granted | Short | Moved"]):
+    """Hold on every counter or on none.  The same id again answers what it was granted before."""
+
+    id: str
+    holds: tuple[Hold, ...]
+    want: int = 0
+    """Output tokens (all choices together) the call may generate."""
+    least: int = 0
+    """Fewest output tokens worth sending it for; equal to `want` where a clamp is not allowed."""
+    lease_ms: int = 120_000
+    now: int | None = None
+    """The clock, in tests only; None: the store's own."""
+
+
+# --- settle, renew -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a counter is charged in the end."""
+
+    counter: Counter
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A journal line: one settlement, with everything a report or an audit asks."""
+
+    id: str
+    org: str = ""
+    team: str = ""
+    user: str = ""
+    key: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    model: str = ""
+    provider: str = ""
+    dialect: str = ""
+    ending: str = ""
+    """"reported", or "cut off: WHY"."""
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    reasoning: int = 0
+    nano_usd: int = 0
+    held_nano_usd: int = 0
+    overrun_nano_usd: int = 0
+    """What went beyond the hold."""
+    estimate: int = 0
+    upper: int = 0
+    method: str = ""
+    decision: str = ""
+    charges: tuple[tuple[str, int], ...] = ()
+    """(counter field, amount), as charged: what `audit` adds up."""
+    at: int = 0
+    """When the store settled it (milliseconds); filled in by the store."""
+    cursor: str = ""
+    """Its place in the journal; filled in by the store."""
+
+
+Outcome = Literal["settled", "late", "already"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How a settlement went: "settled" an open hold, came "late" (expired or never held; charged
+    all the same), or found it "already" settled and changed nothing."""
+
+    outcome: Outcome
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settle(Verb[Settled]):
+    """End a hold: give back what was set aside, charge what was used, write the journal.  Never
+    refused.  Without charges and entry it is a release."""
+
+    id: str
+    charges: tuple[Charge, ...] = ()
+    entry: Entry | None = None
+    now: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Renew(Verb[bool]):
+    """Lengthen a hold's lease to `lease_ms` from now.  False: it is no longer open."""
+
+    id: str
+    lease_ms: int = 120_000
+    now: int | None = None
+
+
+# --- look --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Peek(Verb["tuple[State, ...]"]):
+    """Counters as they stand; one never touched is (0, 0)."""
+
+    counters: tuple[Counter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counters(Verb["tuple[tuple[Counter, State], ...]"]):
+    """Every counter the store keeps, or those of one policy."""
+
+    policy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHolds(Verb["tuple[tuple[str, int], ...]"]):
+    """(id, milliseconds when its lease ends) of every open hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entries(Verb["tuple[Entry, ...]"]):
+    """A page of the journal, oldest first, from `since` (milliseconds) on."""
+
+    since: int = 0
+    after: str = ""
+    """The last entry's `cursor`: the page starts behind it; "" starts at `since`."""
+    most: int = 1000
+
+
+# --- the shelves: policies and keys ------------------------------------------------------------
+
+Shelf = Literal["policies", "keys"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch(Verb["Mapping[str, Any]"]):
+    """All documents of a shelf, by name."""
+
+    shelf: Shelf
+
+
+@dataclass(frozen=True, slots=True)
+class Look(Verb["Any"]):
+    """One document of a shelf, or None."""
+
+    shelf: Shelf
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version(Verb[int]):
+    """A number that grows with every change of a shelf (0: never written)."""
+
+    shelf: Shelf
+
+
+@dataclass(frozen=True, slots=True)
+class Put(Verb[int]):
+    """Write documents and drop names in one step; answers the shelf's new version."""
+
+    shelf: Shelf
+    documents: Mapping[str, Any]
+    drop: tuple[str, ...] = ()
+    only_if_empty: bool = False
+    """Write only where the shelf has never been written (policies applied at start)."""

@@ -1,0 +1,131 @@
+"""What a client is told in words and headers, the same by whichever way in it came."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from weighbridge.core.admission import Ticket
+from weighbridge.core.dialects.base import Dialect
+from weighbridge.core.dialects.body import rfc3339
+from weighbridge.core.errors import Refused, machine_part
+from weighbridge.core.ledger import Hold, State
+from weighbridge.core.model import Estimate, Json
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer weighbridge gives itself."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def json_reply(document: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    """A JSON answer."""
+    return Reply(status, {"content-type": "application/json", **(headers or {})}, _dump(document))
+
+
+def refused(error: Refused, dialect: Dialect, request_id: str) -> Reply:
+    """A refusal in the client's dialect."""
+    headers = {"x-weighbridge-request-id": request_id, "x-weighbridge-decision": "refuse"}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(error.retry_after)
+    if error.reason == "budget":
+        # SDKs retry a 429 by themselves, and this one stays as it is until the window ends.
+        headers["x-should-retry"] = "false"
+    return json_reply(dialect.refusal(error), error.status, headers)
+
+
+def admitted(ticket: Ticket) -> dict[str, str]:
+    """The headers of CONTRACT section 5 for an admitted call."""
+    estimate = ticket.weighed.estimate
+    return {
+        "x-weighbridge-request-id": ticket.id,
+        "x-weighbridge-decision": ticket.decision,
+        "x-weighbridge-input-tokens": str(estimate.tokens),
+        "x-weighbridge-input-tokens-upper": str(estimate.upper),
+        "x-weighbridge-count-method": _printable(estimate.method),
+        "x-weighbridge-held-usd": usd(ticket.held_nano),
+        **_remaining(ticket),
+    }
+
+
+def usd(nano: int) -> str:
+    """Nano-dollars as a plain decimal of dollars."""
+    whole, rest = divmod(nano, 1_000_000_000)
+    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".")
+
+
+def estimate_part(estimate: Estimate) -> dict[str, Json]:
+    """An estimate as `count --json` and `check --json` show it."""
+    parts = {name: getattr(estimate.parts, name) for name in ("messages", "system", "tools", "media", "schema", "frame")}
+    return {"tokens": estimate.tokens, "upper": estimate.upper, "method": estimate.method, "parts": parts}
+
+
+def verdict_admitted(ticket: Ticket) -> dict[str, Json]:
+    """A dry run that would pass, as `/weighbridge/check` and `check --json` answer it."""
+    scopes = [_scope(hold, state, ticket.units) for hold, state in zip(ticket.holds, ticket.states, strict=False)]
+    return {
+        "decision": ticket.decision,
+        "reason": None,
+        "estimate": estimate_part(ticket.weighed.estimate),
+        "nano_usd": ticket.held_nano,
+        "scopes": scopes,
+        "would_fit": None if ticket.max_output is None else {"max_tokens": ticket.max_output},
+        "shadow": list(ticket.shadow),
+    }
+
+
+def verdict_refused(error: Refused, estimate: Estimate | None) -> dict[str, Json]:
+    """A dry run that would be refused."""
+    part = machine_part(error, rfc3339)
+    return {
+        "decision": "refuse",
+        "reason": error.reason,
+        "message": error.message,
+        "estimate": None if estimate is None else estimate_part(estimate),
+        "nano_usd": None,
+        "scopes": part["scopes"],
+        "would_fit": part["would_fit"],
+        "shadow": [],
+    }
+
+
+def _scope(hold: Hold, state: State, units: int) -> dict[str, Json]:
+    c = hold.counter
+    return {
+        "policy": c.policy,
+        "scope": dict(c.scope),
+        "unit": c.unit,
+        "limit": hold.limit,
+        "spent": state.spent,
+        "held": state.held,
+        "requested": hold.amount(units),
+        "resets_at": rfc3339(c.end) if c.end else None,
+    }
+
+
+def _remaining(ticket: Ticket) -> dict[str, str]:
+    items = [
+        f"{_printable(hold.counter.policy)};{_left(hold, state)}"
+        for hold, state in zip(ticket.holds, ticket.states, strict=False)
+        if hold.limit is not None
+    ]
+    return {"x-weighbridge-remaining": ", ".join(items)} if items else {}
+
+
+def _left(hold: Hold, state: State) -> str:
+    assert hold.limit is not None
+    left = max(0, hold.limit - state.spent - state.held)
+    return f"usd={usd(left)}" if hold.counter.unit == "nano_usd" else f"{hold.counter.unit}={left}"
+
+
+def _printable(text: str) -> str:
+    return "".join(c if 32 <= ord(c) < 127 and c not in ",;" else "_" for c in text)
+
+
+def _dump(document: Json) -> bytes:
+    return json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode()

@@ -1,0 +1,93 @@
+"""The straight line, second half: how a call ended becomes what the ledger is told.
+
+    Ticket, Ending ─settle→ Settle        pure
+    Settle ─ledger→ Settled               one call, never refused
+
+Refund rights follow from the type of the ending: `Reported` settles exactly, `CutOff` charges the
+most of what was seen, counted and reported, `NeverSent` gives everything back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import assert_never
+
+from weighbridge.core.admission import Ticket
+from weighbridge.core.ledger import Charge, Entry, Settle, Unit
+from weighbridge.core.model import CutOff, Ending, NeverSent, Reported, Usage
+from weighbridge.core.pricing import cost, tier
+
+BYTES_PER_TOKEN = 3
+"""Bytes of generated text taken for one token where nobody reported: English has about 4.5,
+Chinese 3 and less per character, so this errs towards charging more."""
+
+USED: Mapping[Unit, Callable[[Usage, int], int]] = {
+    "nano_usd": lambda usage, nano: nano,
+    "tokens": lambda usage, nano: usage.input + usage.tool_input + usage.output,
+    "input_tokens": lambda usage, nano: usage.input + usage.tool_input,
+    "output_tokens": lambda usage, nano: usage.output,
+    "requests": lambda usage, nano: 1,
+    "calls": lambda usage, nano: 0,
+}
+"""Unit -> what a settled call is charged on a counter of that unit."""
+
+
+def settle(ticket: Ticket, ending: Ending) -> Settle:
+    """What the ledger is told when a call has ended."""
+    match ending:
+        case NeverSent():
+            return Settle(ticket.id)
+        case Reported(usage):
+            return _charge(ticket, usage, "reported")
+        case CutOff(reason):
+            return _charge(ticket, conservative(ticket, ending), f"cut off: {reason}")
+    assert_never(ending)
+
+
+def conservative(ticket: Ticket, ending: CutOff) -> Usage:
+    """The usage charged where nobody reported one: at least what went by."""
+    known = ending.partial or Usage()
+    counted = max(-(-ending.seen_bytes // BYTES_PER_TOKEN), ending.seen_events)
+    # An answer that was to come whole and never came may have been generated to its end.
+    unseen = 0 if ticket.call.stream or ending.seen_bytes else ticket.units
+    return replace(
+        known,
+        input=known.input or ticket.weighed.estimate.tokens,
+        output=max(known.output, counted, unseen),
+    )
+
+
+def _charge(ticket: Ticket, usage: Usage, ending: str) -> Settle:
+    price = tier(ticket.weighed.model, usage.tier or ticket.call.tier) or ticket.price
+    nano = 0 if price is None else cost(price, usage)
+    charges = tuple(Charge(hold.counter, USED[hold.counter.unit](usage, nano)) for hold in ticket.holds)
+    return Settle(ticket.id, charges, _entry(ticket, usage, nano, ending, charges))
+
+
+def _entry(ticket: Ticket, usage: Usage, nano: int, ending: str, charges: tuple[Charge, ...]) -> Entry:
+    weighed, who = ticket.weighed, ticket.weighed.principal
+    return Entry(
+        id=ticket.id,
+        org=who.org or "",
+        team=who.team or "",
+        user=who.user or "",
+        key=who.key or "",
+        tags=who.tags,
+        model=weighed.call.model,
+        provider=weighed.provider,
+        dialect=weighed.call.dialect,
+        ending=ending,
+        input=usage.input,
+        output=usage.output,
+        cached=usage.cache_read,
+        reasoning=usage.reasoning,
+        nano_usd=nano,
+        held_nano_usd=ticket.held_nano,
+        overrun_nano_usd=max(0, nano - ticket.held_nano),
+        estimate=weighed.estimate.tokens,
+        upper=weighed.estimate.upper,
+        method=weighed.estimate.method,
+        decision=ticket.decision,
+        charges=tuple((c.counter.field, c.amount) for c in charges),
+    )

@@ -1,0 +1,206 @@
+"""What happens at the gate, step by step, without waiting for anything.
+
+A flow is a generator: it yields what must be waited for (a ledger verb, a pause, heavy work) and is
+sent the answer; `guard.py` drives it, once with `await` and once without.  So the order of things
+is written once, here, and can be tested with plain values.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
+
+from weighbridge.core.admission import Plan, Ticket, Weighed, admit, ceiling, plan, unheld
+from weighbridge.core.catalogue import Catalogue
+from weighbridge.core.counting import Tokenizer, estimate
+from weighbridge.core.dialects import DIALECTS
+from weighbridge.core.errors import Refused, StoreError, StoreUnavailable
+from weighbridge.core.grant import decide
+from weighbridge.core.ledger import Fetch, Granted, Moved, Peek, Settled, Verb, Version
+from weighbridge.core.model import Call, Ending, RawCall
+from weighbridge.core.policy import shelf
+from weighbridge.core.policy.budget import facts_of, matching
+from weighbridge.core.policy.model import Rules
+from weighbridge.core.settlement import settle
+from weighbridge.hooks import Admitted, Closed, Hook, TurnedAway, Unsettled
+
+T = TypeVar("T")
+
+RULES_MS: Final = 500
+"""How old the policies may be before the store is asked for newer ones (promised: one second)."""
+INLINE_BYTES: Final = 64 * 1024
+"""Bodies above this are weighed as heavy work, so that an event loop keeps turning."""
+STORE_RETRY_SECONDS: Final = 5
+SETTLE_PAUSES: Final = (0.05, 0.2, 1.0, 3.0, 10.0)
+"""Seconds between attempts at a settlement, always with the same id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait this many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heavy:
+    """Work that takes the processor for long; the answer is what it returns."""
+
+    work: Callable[[], Any]
+
+
+Step = Verb[Any] | Pause | Heavy
+Flow = Generator[Step, Any, T]
+
+
+def ask(verb: Verb[T]) -> Flow[T]:
+    """Put a verb to the ledger."""
+    return cast(T, (yield verb))
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Everything that weighs: formats, models, tokenizers."""
+
+    catalogue: Catalogue
+    tokenizer: Callable[[str], Tokenizer]
+    provider_of: Callable[[Call], str]
+    """Which provider a call goes to, where the way in did not say."""
+
+    def weigh(self, raw: RawCall, rules: Rules) -> Weighed:
+        """Parse and count a request.  Raises Refused for a body that cannot be read."""
+        call = DIALECTS[raw.dialect].parse(raw)
+        provider = raw.provider or self.provider_of(call)
+        model = self.catalogue.model(call.model, provider)
+        policies = matching(rules.policies, facts_of(call, model, raw.principal, provider))
+        counted = estimate(call, model, self.tokenizer(model.tokenizer), ceiling(model, policies))
+        return Weighed(call, model, counted, raw.principal, provider)
+
+
+class Desk:
+    """The gate's flows, and the little it remembers: policies in force, the store's clock."""
+
+    def __init__(
+        self,
+        scale: Scale,
+        clock: Callable[[], int],
+        *,
+        hooks: Iterable[Hook] = (),
+        lease_ms: int = 120_000,
+        ids: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
+        self.lease_ms = lease_ms
+        self._scale = scale
+        self._clock = clock
+        self._hooks = tuple(hooks)
+        self._new_id = ids
+        self._skew = 0
+        self._rules: Rules | None = None
+        self._asked_at = 0
+
+    def now(self) -> int:
+        """The store's time, as far as this process knows it (milliseconds)."""
+        return self._clock() + self._skew
+
+    def opening(self, raw: RawCall) -> Flow[Ticket]:
+        """Weigh, decide and hold.  Raises Refused."""
+        weighed = None
+        try:
+            rules = yield from self._in_force()
+            weighed = yield from self._weigh(raw, rules)
+            ticket = yield from self._hold(weighed, rules)
+        except Refused as error:
+            self._tell(TurnedAway(error, weighed))
+            raise
+        self._tell(Admitted(ticket))
+        return ticket
+
+    def closing(self, ticket: Ticket, ending: Ending) -> Flow[Settled]:
+        """Settle.  Raises StoreError where the store would not take it after several attempts."""
+        verb = settle(ticket, ending)
+        for pause in (*SETTLE_PAUSES, None):
+            try:
+                settled = yield from ask(verb)
+            except StoreError as error:
+                if pause is None:
+                    self._tell(Unsettled(ticket, ending, str(error)))
+                    raise
+                yield Pause(pause)
+            else:
+                self._tell(Closed(ticket, ending, settled.outcome, verb.entry.nano_usd if verb.entry else 0))
+                return settled
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def checking(self, raw: RawCall) -> Flow[Ticket]:
+        """The ticket `opening` would give, holding nothing.  Raises Refused."""
+        rules = yield from self._in_force()
+        weighed = yield from self._weigh(raw, rules)
+        planned = self._plan(weighed, rules, "check")
+        try:
+            states = yield from ask(Peek(tuple(h.counter for h in planned.reserve.holds)))
+        except StoreError as error:
+            raise store_down(error) from error
+        return admit(planned, decide(planned.reserve, states, self.now()))
+
+    def weighing(self, raw: RawCall) -> Flow[Weighed]:
+        """Count only (the providers' count routes).  Raises Refused."""
+        return (yield from self._weigh(raw, self._rules or Rules()))
+
+    def _weigh(self, raw: RawCall, rules: Rules) -> Flow[Weighed]:
+        if len(raw.body) <= INLINE_BYTES:
+            return self._scale.weigh(raw, rules)
+        return cast(Weighed, (yield Heavy(lambda: self._scale.weigh(raw, rules))))
+
+    def _plan(self, weighed: Weighed, rules: Rules, id: str) -> Plan:
+        return plan(weighed, rules, id, self.now(), self.lease_ms)
+
+    def _hold(self, weighed: Weighed, rules: Rules) -> Flow[Ticket]:
+        id = self._new_id()
+        planned = self._plan(weighed, rules, id)
+        if not planned.reserve.holds:
+            return admit(planned, Granted(planned.reserve.want, (), self.now()))
+        try:
+            grant = yield from ask(planned.reserve)
+            while isinstance(grant, Moved):
+                # The store's clock is in another window than ours: go by its clock from now on.
+                self._skew = grant.now - self._clock()
+                planned = self._plan(weighed, rules, id)
+                grant = yield from ask(planned.reserve)
+        except StoreUnavailable as error:
+            if rules.defaults.on_store_error == "admit":
+                return unheld(planned)
+            raise store_down(error) from error
+        except StoreError as error:
+            raise store_down(error) from error
+        return admit(planned, grant)
+
+    def _in_force(self) -> Flow[Rules]:
+        """The policies in force.  With the store down, those last read; none ever read: Refused."""
+        if self._rules is not None and self._clock() - self._asked_at < RULES_MS:
+            return self._rules
+        try:
+            version = yield from ask(Version("policies"))
+            if self._rules is None or version != self._rules.version:
+                policies, defaults = shelf.read((yield from ask(Fetch("policies"))))
+                self._rules = Rules(policies, defaults, version)
+            self._asked_at = self._clock()
+        except StoreError as error:
+            if self._rules is None:
+                raise store_down(error) from error
+        return self._rules
+
+    def _tell(self, event: Admitted | TurnedAway | Closed | Unsettled) -> None:
+        for hook in self._hooks:
+            hook(event)
+
+
+def store_down(error: StoreError) -> Refused:
+    """The refusal for a ledger that cannot be asked."""
+    return Refused(
+        "store_down",
+        f"The ledger cannot be reached, so this request was not let through ({error}). "
+        "Nothing was charged; try again shortly.",
+        retry_after=STORE_RETRY_SECONDS,
+    )

@@ -1,0 +1,142 @@
+"""The only place where the core meets the world: open a call, close it, once with `await` and once without.
+
+    ticket = guard.open(raw)        count, decide, hold; raises Refused
+    guard.close(ticket, ending)     give back, charge, write the journal; never refused
+
+When the store does not answer, policies decide (`on_store_error`): `reject` refuses with 503,
+`admit` lets the call pass unheld and charges it when the store is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any, TypeVar
+
+from weighbridge.core.admission import Ticket, Weighed
+from weighbridge.core.errors import WeighbridgeError
+from weighbridge.core.ledger import Renew, Reserve, Settle, Settled
+from weighbridge.core.model import Ending, RawCall
+from weighbridge.desk import Desk, Flow, Heavy, Pause, Step
+from weighbridge.ledger import AsyncStore, Store
+
+T = TypeVar("T")
+log = logging.getLogger("weighbridge")
+
+
+class Guard:
+    """The guard for programs without an event loop."""
+
+    def __init__(self, desk: Desk, store: Store) -> None:
+        self.desk = desk
+        self.store = store
+
+    def open(self, raw: RawCall) -> Ticket:
+        """Weigh, decide and hold.  Raises Refused."""
+        return self._drive(self.desk.opening(raw))
+
+    def close(self, ticket: Ticket, ending: Ending) -> Settled:
+        """Settle.  Raises StoreError where the store would not take it after several attempts."""
+        return self._drive(self.desk.closing(ticket, ending))
+
+    def check(self, raw: RawCall) -> Ticket:
+        """The ticket `open` would give, holding nothing.  Raises Refused."""
+        return self._drive(self.desk.checking(raw))
+
+    def weigh(self, raw: RawCall) -> Weighed:
+        """Count only.  Raises Refused for a body that cannot be read."""
+        return self._drive(self.desk.weighing(raw))
+
+    def renew(self, ticket: Ticket) -> bool:
+        """Lengthen a running call's lease.  False: its hold is no longer open."""
+        return self.store.run(Renew(ticket.id, self.desk.lease_ms))
+
+    def _drive(self, flow: Flow[T]) -> T:
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    answer = self._do(step)
+                except WeighbridgeError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def _do(self, step: Step) -> Any:
+        match step:
+            case Pause(seconds):
+                return time.sleep(seconds)
+            case Heavy(work):
+                return work()
+            case verb:
+                return self.store.run(verb)
+
+
+class AsyncGuard:
+    """The guard for event loops."""
+
+    def __init__(self, desk: Desk, store: AsyncStore) -> None:
+        self.desk = desk
+        self.store = store
+        self._releases: set[asyncio.Task[Settled]] = set()
+
+    async def open(self, raw: RawCall) -> Ticket:
+        """Weigh, decide and hold.  Raises Refused."""
+        return await self._drive(self.desk.opening(raw))
+
+    async def close(self, ticket: Ticket, ending: Ending) -> Settled:
+        """Settle.  Raises StoreError where the store would not take it after several attempts."""
+        return await self._drive(self.desk.closing(ticket, ending))
+
+    async def check(self, raw: RawCall) -> Ticket:
+        """The ticket `open` would give, holding nothing.  Raises Refused."""
+        return await self._drive(self.desk.checking(raw))
+
+    async def weigh(self, raw: RawCall) -> Weighed:
+        """Count only.  Raises Refused for a body that cannot be read."""
+        return await self._drive(self.desk.weighing(raw))
+
+    async def renew(self, ticket: Ticket) -> bool:
+        """Lengthen a running call's lease.  False: its hold is no longer open."""
+        return await self.store.run(Renew(ticket.id, self.desk.lease_ms))
+
+    async def _drive(self, flow: Flow[T]) -> T:
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    answer = await self._do(step)
+                except asyncio.CancelledError:
+                    self._abandon(step)
+                    raise
+                except WeighbridgeError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def _abandon(self, step: Step) -> None:
+        """The caller left while its hold was under way: nobody will close it, so release it now."""
+        if isinstance(step, Reserve):
+            release = asyncio.ensure_future(self.store.run(Settle(step.id)))
+            self._releases.add(release)
+            release.add_done_callback(self._released)
+
+    def _released(self, release: asyncio.Task[Settled]) -> None:
+        self._releases.discard(release)
+        if not release.cancelled() and release.exception() is not None:
+            # The store did not hear of it: the hold's lease ends by itself.
+            log.warning("a hold was left to its lease: %s", release.exception())
+
+    async def _do(self, step: Step) -> Any:
+        match step:
+            case Pause(seconds):
+                return await asyncio.sleep(seconds)
+            case Heavy(work):
+                return await asyncio.to_thread(work)
+            case verb:
+                return await self.store.run(verb)

@@ -1,0 +1,76 @@
+"""What weighbridge tells about itself: one event per decision and per ending, to whoever listens.
+
+A hook is a callable.  Metrics, spans and alerts are hooks; the guard knows none of them.  Events
+carry names and numbers, never prompts, answers or secrets.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Protocol
+
+from weighbridge.core.admission import Ticket, Weighed
+from weighbridge.core.errors import Refused
+from weighbridge.core.ledger import Outcome
+from weighbridge.core.model import Ending
+
+log = logging.getLogger("weighbridge")
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A call passed the gate."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """A call was refused; `weighed` is None where it could not even be read."""
+
+    error: Refused
+    weighed: Weighed | None
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A call ended and was settled; `nano_usd` is what it was charged."""
+
+    ticket: Ticket
+    ending: Ending
+    outcome: Outcome
+    nano_usd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A settlement the store would not take: the hold's lease will return it, the charge is lost
+    unless it is repeated with the same id."""
+
+    ticket: Ticket
+    ending: Ending
+    error: str
+
+
+Event = Admitted | TurnedAway | Closed | Unsettled
+
+
+class Hook(Protocol):
+    """Listens to events.  Must not raise and must not wait."""
+
+    def __call__(self, event: Event) -> None: ...
+
+
+def logging_hook(event: Event) -> None:
+    """Writes refusals and lost settlements to the `weighbridge` logger."""
+    match event:
+        case TurnedAway(error, weighed):
+            model = weighed.call.model if weighed else "?"
+            log.info("refused reason=%s model=%s: %s", error.reason, model, error.message)
+        case Unsettled(ticket, ending, error):
+            log.error("unsettled id=%s model=%s ending=%s: %s", ticket.id, ticket.call.model, type(ending).__name__, error)
+        case Closed(ticket, _, "late", nano):
+            log.warning("late settlement id=%s charged=%d nano-USD", ticket.id, nano)
+        case _:
+            log.debug("%s id=%s", type(event).__name__, event.ticket.id)

@@ -1,0 +1,100 @@
+"""What no ledger takes: refused before a store is asked, with the fix in the message.
+
+A wrong amount is a mistake in a policy, a price or a program, so it is a ConfigError: it never
+becomes an admission, and never a figure that Lua's doubles would round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from weighbridge.core.errors import ConfigError
+from weighbridge.core.ledger import LARGEST, Charge, Hold, Put, Renew, Reserve, Settle, Verb
+
+LONGEST_ID = 256
+MOST_COUNTERS = 500
+
+
+def check(verb: Verb[Any]) -> None:
+    """Raises ConfigError for a verb with an impossible id, amount or document name."""
+    checker = CHECKS.get(type(verb))
+    if checker is not None:
+        checker(verb)
+
+
+def _whole(value: object, what: str) -> int:
+    if type(value) is not int:
+        raise ConfigError(f"{what} is {value!r}: give a whole number (money in nano-dollars)")
+    if not 0 <= value <= LARGEST:
+        raise ConfigError(f"{what} is {value}: give a number from 0 to {LARGEST}")
+    return value
+
+
+def _id(value: object) -> None:
+    if type(value) is not str or not 0 < len(value) <= LONGEST_ID or not value.isprintable():
+        raise ConfigError(f"the hold id is {value!r}: give 1 to {LONGEST_ID} printable characters")
+
+
+def _now(value: object) -> None:
+    if value is not None:
+        _whole(value, "the time given")
+
+
+def _few(many: tuple[Any, ...]) -> None:
+    if len(many) > MOST_COUNTERS:
+        raise ConfigError(f"a call on {len(many)} counters: let at most {MOST_COUNTERS} policies match one call")
+
+
+def _hold(hold: Hold, want: int) -> None:
+    name = f"policy {hold.counter.policy!r}"
+    if hold.limit is not None:
+        _whole(hold.limit, f"{name}: the limit")
+    _whole(hold.fixed, f"{name}: the fixed amount held")
+    _whole(hold.per_output, f"{name}: the amount per output token")
+    _whole(want * hold.per_output, f"{name}: {want} output tokens at {hold.per_output} thousandths each")
+    _whole(hold.amount(want), f"{name}: the amount held")
+
+
+def _reserve(verb: Reserve) -> None:
+    _id(verb.id)
+    _now(verb.now)
+    _few(verb.holds)
+    want = _whole(verb.want, "the output wanted")
+    if _whole(verb.least, "the least output") > want:
+        raise ConfigError(f"the least output ({verb.least}) is more than the output wanted ({want}): lower it")
+    _lease(verb.lease_ms)
+    for hold in verb.holds:
+        _hold(hold, want)
+
+
+def _lease(lease_ms: object) -> None:
+    if _whole(lease_ms, "the lease in milliseconds") == 0:
+        raise ConfigError("the lease is 0 ms: give a positive time")
+
+
+def _charge(charge: Charge) -> None:
+    _whole(charge.amount, f"policy {charge.counter.policy!r}: the amount charged")
+
+
+def _settle(verb: Settle) -> None:
+    _id(verb.id)
+    _now(verb.now)
+    _few(verb.charges)
+    for charge in verb.charges:
+        _charge(charge)
+
+
+def _renew(verb: Renew) -> None:
+    _id(verb.id)
+    _now(verb.now)
+    _lease(verb.lease_ms)
+
+
+def _put(verb: Put) -> None:
+    for name in (*verb.documents, *verb.drop):
+        if type(name) is not str or not name:
+            raise ConfigError(f"a document on the shelf {verb.shelf!r} is named {name!r}: give it a name")
+
+
+CHECKS: Mapping[type, Callable[[Any], None]] = {Reserve: _reserve, Settle: _settle, Renew: _renew, Put: _put}

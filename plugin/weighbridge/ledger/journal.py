@@ -1,0 +1,54 @@
+"""Journal entries and shelf documents as text, the same in every store."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any
+
+from weighbridge.core.errors import ConfigError, StoreCorrupt
+from weighbridge.core.ledger import Charge, Entry
+
+STAMPED = ("at", "cursor")
+"""What the store itself fills in."""
+_BLANK = Entry(id="")
+
+
+def entry_text(entry: Entry, charges: tuple[Charge, ...]) -> str:
+    """Compact JSON of an entry, fields at their default left out.  Its charges are those of the
+    settlement itself, so that the journal adds up to what was charged."""
+    line: dict[str, Any] = {"id": entry.id}
+    for field in fields(Entry):
+        value = getattr(entry, field.name)
+        if field.name not in STAMPED and value != getattr(_BLANK, field.name):
+            line[field.name] = dict(value) if field.name == "tags" else value
+    line["charges"] = [(charge.counter.field, charge.amount) for charge in charges]
+    return document_text(line, f"the journal entry of {entry.id!r}")
+
+
+def entry_of(text: str | bytes, cursor: str) -> Entry:
+    """The entry a journal line holds.  Raises StoreCorrupt where it is none."""
+    try:
+        line = json.loads(text)
+        line["charges"] = tuple((name, amount) for name, amount in line["charges"])
+        known = {field.name for field in fields(Entry)}
+        at = int(cursor.partition("-")[0])
+        return Entry(**{**{k: v for k, v in line.items() if k in known}, "at": at, "cursor": cursor})
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreCorrupt(f"journal entry {cursor} is not one the ledger wrote: {error}") from error
+
+
+def document_text(document: Any, what: str) -> str:
+    """JSON of a document.  Raises ConfigError for what JSON cannot say."""
+    try:
+        return json.dumps(document, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ConfigError(f"{what} cannot be kept as JSON: {error}") from error
+
+
+def document_of(text: str | bytes, where: str) -> Any:
+    """The document a text holds.  Raises StoreCorrupt where it is none."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise StoreCorrupt(f"{where} is not JSON: {error}") from error

@@ -1,0 +1,31 @@
+"""The Lua files, loaded and named by their hash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha1
+from importlib.resources import files
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One verb as the server runs it."""
+
+    source: str
+    sha: str
+
+
+def _load(*names: str) -> Script:
+    folder = files("weighbridge.ledger") / "lua"
+    source = "\n".join((folder / f"{name}.lua").read_text("utf-8") for name in names)
+    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+SCRIPTS: Mapping[str, Script] = {
+    "reserve": _load("sweep", "reserve"),
+    "settle": _load("sweep", "settle"),
+    "renew": _load("sweep", "renew"),
+    "put": _load("put"),
+}
+"""By verb.  `sweep` is a prelude of those that move money and never runs alone."""

@@ -1,0 +1,261 @@
+"""The codec between verbs and Redis: pure, no connection, no clock.
+
+    verb -> Command -> (a client) -> reply -> answer
+
+Keys: one root is one slot, so that one script decides all counters of a call.
+
+    PREFIX:{ROOT}:counters  :holds  :leases  :due  :journal     see lua/sweep.lua
+    PREFIX:{SHELF}:policies  PREFIX:{SHELF}:policies:version    documents by name; grows with every change
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+from weighbridge.core.errors import StoreCorrupt
+from weighbridge.core.ledger import (
+    LARGEST,
+    Charge,
+    Counter,
+    Counters,
+    Entries,
+    Fetch,
+    Granted,
+    Hold,
+    Look,
+    Moved,
+    OpenHolds,
+    Peek,
+    Put,
+    Renew,
+    Reserve,
+    Settle,
+    Settled,
+    Short,
+    State,
+    Verb,
+    Version,
+)
+from weighbridge.ledger.door import check
+from weighbridge.ledger.journal import document_of, document_text, entry_of, entry_text
+from weighbridge.ledger.upkeep import Upkeep, purge_at
+
+ROOT = "0"
+"""The root of everything on a single node."""
+
+Word = str | int | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The names of one root's records."""
+
+    prefix: str
+    root: str
+
+    def of(self, *parts: str) -> tuple[str, ...]:
+        return tuple(f"{self.prefix}:{{{self.root}}}:{part}" for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a client sends: a script by its verb, or (script "") a plain command in `args`."""
+
+    script: str
+    keys: tuple[str, ...]
+    args: tuple[Word, ...]
+
+
+@lru_cache(maxsize=65536)
+def _placed(counter: Counter) -> tuple[str, int]:
+    """A counter's field and purge time: quoting is dear, and the same counters come again."""
+    return counter.field, purge_at(counter)
+
+
+class Wire:
+    """Verbs in, replies out, for one prefix and terms of upkeep."""
+
+    def __init__(self, prefix: str = "weighbridge", upkeep: Upkeep | None = None) -> None:
+        self._prefix = prefix
+        self._upkeep = upkeep or Upkeep()
+        self._money = cache(lambda root: Keys(prefix, root).of("counters", "holds", "leases", "due", "journal"))
+
+    def encode(self, verb: Verb[Any], root: str = ROOT) -> Command:
+        """The command that asks a server for `verb`.  Raises ConfigError at the door."""
+        check(verb)
+        return ENCODERS[type(verb)](self, verb, root)
+
+    def decode(self, verb: Verb[Any], command: Command, reply: Any) -> Any:
+        """The answer in a server's reply.  Raises StoreCorrupt for one that cannot be."""
+        try:
+            return DECODERS[type(verb)](verb, command, reply)
+        except (ValueError, TypeError, IndexError, KeyError) as error:
+            raise StoreCorrupt(f"{command.keys[0]} holds what the ledger never wrote: {error}") from error
+
+    def _terms(self, now: int | None) -> tuple[Word, ...]:
+        return ("" if now is None else now, self._upkeep.retention_ms, self._upkeep.sweep)
+
+    def _reserve(self, verb: Reserve, root: str) -> Command:
+        args = [*self._terms(verb.now), verb.id, verb.want, verb.least, verb.lease_ms, self._upkeep.sweep_short]
+        for hold in verb.holds:
+            args += _hold_words(hold)
+        return Command("reserve", self._money(root)[:4], tuple(args))
+
+    def _settle(self, verb: Settle, root: str) -> Command:
+        entry = "" if verb.entry is None else entry_text(verb.entry, verb.charges)
+        args = [*self._terms(verb.now), verb.id, entry, self._upkeep.journal_cap]
+        for charge in verb.charges:
+            args += _charge_words(charge)
+        return Command("settle", self._money(root), tuple(args))
+
+    def _renew(self, verb: Renew, root: str) -> Command:
+        return Command("renew", self._money(root)[:4], (*self._terms(verb.now), verb.id, verb.lease_ms))
+
+    def _peek(self, verb: Peek, root: str) -> Command:
+        key = self._money(root)[0]
+        fields = [f"{kind}:{_placed(counter)[0]}" for counter in verb.counters for kind in "sh"]
+        # A command needs a field at least: one that never is stands in for none.
+        return Command("", (key,), ("HMGET", key, *(fields or [""])))
+
+    def _counters(self, verb: Counters, root: str) -> Command:
+        key = self._money(root)[0]
+        return Command("", (key,), ("HGETALL", key))
+
+    def _open_holds(self, verb: OpenHolds, root: str) -> Command:
+        key = self._money(root)[2]
+        return Command("", (key,), ("ZRANGE", key, 0, -1, "WITHSCORES"))
+
+    def _entries(self, verb: Entries, root: str) -> Command:
+        key = self._money(root)[4]
+        start = f"({verb.after}" if verb.after else str(verb.since)
+        return Command("", (key,), ("XRANGE", key, start, "+", "COUNT", verb.most))
+
+    def _shelf(self, shelf: str) -> tuple[str, str]:
+        documents, version = Keys(self._prefix, shelf).of("policies", "policies:version")
+        return documents, version
+
+    def _fetch(self, verb: Fetch, root: str) -> Command:
+        key, _ = self._shelf(verb.shelf)
+        return Command("", (key,), ("HGETALL", key))
+
+    def _look(self, verb: Look, root: str) -> Command:
+        key, _ = self._shelf(verb.shelf)
+        return Command("", (key,), ("HGET", key, verb.name))
+
+    def _version(self, verb: Version, root: str) -> Command:
+        _, key = self._shelf(verb.shelf)
+        return Command("", (key,), ("GET", key))
+
+    def _put(self, verb: Put, root: str) -> Command:
+        args: list[Word] = ["1" if verb.only_if_empty else "", len(verb.documents)]
+        for name, document in verb.documents.items():
+            args += (name, document_text(document, f"{verb.shelf} {name!r}"))
+        return Command("put", self._shelf(verb.shelf), (*args, *verb.drop))
+
+
+def _hold_words(hold: Hold) -> tuple[Word, ...]:
+    counter = hold.counter
+    field, purge = _placed(counter)
+    limit: Word = "" if hold.limit is None else hold.limit
+    return (field, limit, hold.fixed, hold.per_output, counter.start, counter.end, purge)
+
+
+def _charge_words(charge: Charge) -> tuple[Word, ...]:
+    field, purge = _placed(charge.counter)
+    return (field, charge.amount, purge)
+
+
+def _amount(text: bytes | None) -> int:
+    if text is None:
+        return 0
+    if not text.isdigit() or int(text) > LARGEST:
+        raise ValueError(f"{text!r} is not an amount")
+    return int(text)
+
+
+def _states(numbers: Sequence[int]) -> tuple[State, ...]:
+    return tuple(map(State, numbers[::2], numbers[1::2]))
+
+
+def _reserved(verb: Reserve, command: Command, reply: Any) -> Granted | Short | Moved:
+    match reply:
+        case [b"granted", int(now), int(units), list(states)]:
+            return Granted(units, _states(states), now)
+        case [b"short", int(now), int(fits), list(lacking), list(states)]:
+            return Short(_states(states), tuple(lacking), fits, now)
+        case [b"moved", int(now)]:
+            return Moved(now)
+    raise ValueError(f"the answer {reply!r}")
+
+
+def _settled(verb: Settle, command: Command, reply: Any) -> Settled:
+    how, now = reply
+    return Settled(how.decode(), now)
+
+
+def _peeked(verb: Peek, command: Command, reply: Any) -> tuple[State, ...]:
+    return _states([_amount(text) for text in reply[: 2 * len(verb.counters)]])
+
+
+def _counted(verb: Counters, command: Command, reply: Any) -> tuple[tuple[Counter, State], ...]:
+    found = {name.decode(): _amount(text) for name, text in _pairs(reply)}
+    kept = ((Counter.parse(name), name) for name in sorted({name[2:] for name in found}))
+    return tuple(
+        (counter, State(found.get(f"s:{name}", 0), found.get(f"h:{name}", 0)))
+        for counter, name in kept
+        if verb.policy in (None, counter.policy)
+    )
+
+
+def _opened(verb: OpenHolds, command: Command, reply: Any) -> tuple[tuple[str, int], ...]:
+    return tuple((name.decode(), int(float(ends))) for name, ends in _pairs(reply))
+
+
+def _journaled(verb: Entries, command: Command, reply: Any) -> tuple[Any, ...]:
+    return tuple(entry_of(fields[1], cursor.decode()) for cursor, fields in reply)
+
+
+def _fetched(verb: Fetch, command: Command, reply: Any) -> dict[str, Any]:
+    key = command.keys[0]
+    named = ((name.decode(), text) for name, text in _pairs(reply))
+    return {name: document_of(text, f"{key} {name}") for name, text in sorted(named)}
+
+
+def _looked(verb: Look, command: Command, reply: Any) -> Any:
+    return None if reply is None else document_of(reply, f"{command.keys[0]} {verb.name}")
+
+
+def _pairs(reply: Sequence[Any]) -> zip[tuple[Any, Any]]:
+    return zip(reply[::2], reply[1::2], strict=True)
+
+
+ENCODERS: Mapping[type, Callable[[Wire, Any, str], Command]] = {
+    Reserve: Wire._reserve,
+    Settle: Wire._settle,
+    Renew: Wire._renew,
+    Peek: Wire._peek,
+    Counters: Wire._counters,
+    OpenHolds: Wire._open_holds,
+    Entries: Wire._entries,
+    Fetch: Wire._fetch,
+    Look: Wire._look,
+    Version: Wire._version,
+    Put: Wire._put,
+}
+
+DECODERS: Mapping[type, Callable[[Any, Command, Any], Any]] = {
+    Reserve: _reserved,
+    Settle: _settled,
+    Renew: lambda verb, command, reply: reply == 1,
+    Peek: _peeked,
+    Counters: _counted,
+    OpenHolds: _opened,
+    Entries: _journaled,
+    Fetch: _fetched,
+    Look: _looked,
+    Version: lambda verb, command, reply: _amount(reply),
+    Put: lambda verb, command, reply: int(reply),
+}

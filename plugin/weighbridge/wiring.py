@@ -1,0 +1,88 @@
+"""The composition root: settings become a store, a scale and a guard.  Nothing else joins the floors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from weighbridge import tokenizers
+from weighbridge.core.catalogue import Catalogue
+from weighbridge.core.ledger import Put
+from weighbridge.core.model import Call
+from weighbridge.core.policy import shelf
+from weighbridge.desk import Desk, Scale
+from weighbridge.guard import AsyncGuard, Guard
+from weighbridge.hooks import Hook, logging_hook
+from weighbridge.ledger import AsyncStore, Store
+from weighbridge.ledger.open import open_async_store, open_store
+from weighbridge.modeltable import rows
+from weighbridge.settings import Settings, load_policies
+
+
+def clock() -> int:
+    """This machine's time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def scale(settings: Settings) -> Scale:
+    """The scale: litellm's model table with the settings' own models laid over it."""
+    overrides = {name: model.model_dump(exclude_none=True) for name, model in settings.models.items()}
+    catalogue = Catalogue(rows(), overrides)
+
+    def provider_of(call: Call) -> str:
+        provider = settings.provider_for(call.dialect, call.model)
+        return provider.name if provider else ""
+
+    return Scale(catalogue, tokenizers.load, provider_of)
+
+
+def store(settings: Settings) -> Store:
+    """The store of the settings, with the policies file applied where it has none yet."""
+    opened = open_store(
+        settings.store,
+        clock=clock,
+        directory=settings.data_dir,
+        timeout=settings.store_timeout_seconds,
+        journal_entries=settings.journal_entries,
+    )
+    first = _first_policies(settings)
+    if first is not None:
+        opened.run(first)
+    return opened
+
+
+async def async_store(settings: Settings) -> AsyncStore:
+    """The same, for event loops."""
+    opened = await open_async_store(
+        settings.store,
+        clock=clock,
+        directory=settings.data_dir,
+        timeout=settings.store_timeout_seconds,
+        journal_entries=settings.journal_entries,
+    )
+    first = _first_policies(settings)
+    if first is not None:
+        await opened.run(first)
+    return opened
+
+
+def desk(settings: Settings, hooks: Iterable[Hook] = ()) -> Desk:
+    """The gate's flows."""
+    return Desk(scale(settings), clock, hooks=(logging_hook, *hooks), lease_ms=settings.limits.lease_seconds * 1000)
+
+
+def guard(settings: Settings, hooks: Iterable[Hook] = ()) -> Guard:
+    """A guard for programs without an event loop."""
+    return Guard(desk(settings, hooks), store(settings))
+
+
+async def async_guard(settings: Settings, hooks: Iterable[Hook] = ()) -> AsyncGuard:
+    """A guard for event loops."""
+    return AsyncGuard(desk(settings, hooks), await async_store(settings))
+
+
+def _first_policies(settings: Settings) -> Put | None:
+    if settings.policies is None:
+        return None
+    policies, defaults = load_policies(settings.policies)
+    return Put("policies", shelf.write(policies, defaults), only_if_empty=True)

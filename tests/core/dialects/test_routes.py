@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+from weighbridge.core.dialects import DIALECTS, ROUTES, Route, route
+
+GEMINI = "gemini-generate"
+PATHS = [
+    ("POST", "/v1/chat/completions", Route("openai-chat", "generate")),
+    ("POST", "/v1/responses", Route("openai-responses", "generate")),
+    ("POST", "/v1/responses/input_tokens", Route("openai-responses", "count")),
+    ("POST", "/v1/completions", Route("openai-completions", "generate")),
+    ("POST", "/v1/embeddings", Route("openai-embeddings", "generate")),
+    ("POST", "/v1/messages", Route("anthropic-messages", "generate")),
+    ("POST", "/v1/messages/count_tokens", Route("anthropic-messages", "count")),
+    ("POST", "/v1beta/models/gemini-x:generateContent", Route(GEMINI, "generate", "gemini-x", False)),
+    ("POST", "/v1/models/gemini-x:generateContent", Route(GEMINI, "generate", "gemini-x", False)),
+    ("POST", "/v1beta/models/gemini-x:streamGenerateContent", Route(GEMINI, "generate", "gemini-x", True)),
+    ("POST", "/v1beta/models/gemini-x:countTokens", Route(GEMINI, "count", "gemini-x", False)),
+    ("POST", "/v1beta/models/models%2Fgemini-x:countTokens", Route(GEMINI, "count", "gemini-x", False)),
+    ("POST", "/v1beta/tunedModels/mine:generateContent", Route(GEMINI, "generate", "tunedModels/mine", False)),
+    ("POST", "/v1beta/models/tunedModels/mine:generateContent", Route(GEMINI, "generate", "tunedModels/mine", False)),
+    ("GET", "/v1/models", Route("openai-chat", "models")),
+    ("GET", "/v1/models/openai/gpt-x", Route("openai-chat", "models")),
+    ("GET", "/v1beta/models", Route(GEMINI, "models")),
+    ("GET", "/v1beta/models/gemini-x", Route(GEMINI, "models")),
+    ("GET", "/v1/chat/completions", None),
+    ("POST", "/v1/models", None),
+    ("POST", "/v1/chat/completions/x", None),
+    ("POST", "/x/v1/chat/completions", None),
+    ("POST", "/v1/chat/completions\n", None),
+    ("POST", "/v1/images/generations", None),
+    ("POST", "/v1beta/models/gemini-x:embedContent", None),
+    ("POST", "/v1beta/models/:generateContent", None),
+    ("GET", "/", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "expected"), PATHS, ids=[f"{m} {p}" for m, p, _ in PATHS])
+def test_a_path_says_which_format_it_speaks(method: str, path: str, expected: Route | None) -> None:
+    assert route(method, path, "alt=sse") == expected
+
+
+def test_every_route_has_its_dialect() -> None:
+    assert {row[2] for row in ROUTES} == set(DIALECTS)
+    assert all(name == dialect.name for name, dialect in DIALECTS.items())

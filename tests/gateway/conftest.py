@@ -1,0 +1,52 @@
+"""One provider and one gateway with keys for the whole run; a key per team, each with rules of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from gateway import provider
+from gateway.running import Gateway, running
+from gateway.upstream import Upstream, serving
+
+POLICIES: dict[str, Any] = {
+    "policies": [
+        {"name": "all-free", "match": {"team": "free"}, "limit": {"usd": 1000}, "window": "month"},
+        {"name": "all-broke", "match": {"team": "broke"}, "limit": {"usd": "0.000000001"}, "window": "month"},
+        {"name": "all-slow", "match": {"team": "slow"}, "limit": {"requests": 1}, "window": "hour", "per": ["key"]},
+        {"name": "all-narrow", "match": {"team": "narrow"}, "limit": {"output_tokens": 50}, "window": "lifetime",
+         "per": ["key"]},
+        {"name": "all-short", "match": {"team": "short"}, "context": {"max_input_tokens": 50}},
+        {"name": "all-cheap", "match": {"team": "cheap"}, "models": {"allow": ["none-of-these"]}},
+        {"name": "runs", "match": {"tag.run": "capped"}, "limit": {"requests": 1}, "window": "lifetime"},
+    ],
+}  # fmt: skip
+"""What each team may do; "free" may do everything."""
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Upstream:
+    """The provider behind the gateway."""
+    return Upstream(provider.answer)
+
+
+@pytest.fixture(scope="session")
+def gateway(upstream: Upstream) -> Iterator[Gateway]:
+    """A gateway that asks for keys."""
+    with serving(upstream) as base_url, running(base_url, POLICIES, workers=1, auth="keys") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def key_of(gateway: Gateway) -> Callable[[str], str]:
+    """A team -> its virtual key."""
+    made: dict[str, str] = {}
+
+    def key(team: str) -> str:
+        if team not in made:
+            made[team] = gateway.key(team)["key"]
+        return made[team]
+
+    return key
