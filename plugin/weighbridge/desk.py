@@ -8,21 +8,23 @@ is written once, here, and can be tested with plain values.
 from __future__ import annotations
 
 import uuid
+from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar, cast
 
 from weighbridge.core.admission import Plan, Ticket, Weighed, admit, ceiling, plan, unheld
 from weighbridge.core.catalogue import Catalogue
 from weighbridge.core.counting import Tokenizer, estimate
 from weighbridge.core.dialects import DIALECTS
+from weighbridge.core.dialects.base import Amendment
 from weighbridge.core.errors import Refused, StoreError, StoreUnavailable
 from weighbridge.core.grant import decide
 from weighbridge.core.ledger import Fetch, Granted, Moved, Peek, Settled, Verb, Version
 from weighbridge.core.model import Call, Ending, RawCall
-from weighbridge.core.policy import shelf
+from weighbridge.core.policy import context, shelf
 from weighbridge.core.policy.budget import facts_of, matching
-from weighbridge.core.policy.model import Rules
+from weighbridge.core.policy.model import Policy, Rules
 from weighbridge.core.settlement import settle
 from weighbridge.hooks import Admitted, Closed, Hook, TurnedAway, Unsettled
 
@@ -70,13 +72,43 @@ class Scale:
     """Which provider a call goes to, where the way in did not say."""
 
     def weigh(self, raw: RawCall, rules: Rules) -> Weighed:
-        """Parse and count a request.  Raises Refused for a body that cannot be read."""
-        call = DIALECTS[raw.dialect].parse(raw)
+        """Parse and count a request, trimmed or rerouted where a policy says so.  Raises Refused for
+        a body that cannot be read."""
+        weighed, policies = self._count(raw, rules, Amendment())
+        rule = context.exceeded(policies, weighed.estimate)
+        if rule is None or raw.counts:
+            return weighed
+        if rule.on_exceed == "reroute":
+            return self._count(raw, rules, Amendment(model=rule.reroute_to))[0]
+        return self._trim(raw, rules, weighed, rule.max_input_tokens)
+
+    def _trim(self, raw: RawCall, rules: Rules, weighed: Weighed, limit: int) -> Weighed:
+        """The call with as few of its oldest turns left out as bring it under the limit; where even
+        its last turn is too long, as that is."""
+        turns = sum(message.role == "user" for message in weighed.call.messages)
+        drops = range(1, max(2, turns))
+        at = bisect_left(drops, True, key=lambda n: self._trimmed(raw, rules, n).estimate.upper <= limit)
+        return self._trimmed(raw, rules, drops[min(at, len(drops) - 1)])
+
+    def _trimmed(self, raw: RawCall, rules: Rules, turns: int) -> Weighed:
+        return self._count(raw, rules, Amendment(drop_turns=turns))[0]
+
+    def _count(self, raw: RawCall, rules: Rules, detour: Amendment) -> tuple[Weighed, tuple[Policy, ...]]:
+        call = self._parse(raw, detour)
         provider = raw.provider or self.provider_of(call)
         model = self.catalogue.model(call.model, provider)
         policies = matching(rules.policies, facts_of(call, model, raw.principal, provider))
         counted = estimate(call, model, self.tokenizer(model.tokenizer), ceiling(model, policies))
-        return Weighed(call, model, counted, raw.principal, provider)
+        return Weighed(call, model, counted, raw.principal, provider, detour), policies
+
+    def _parse(self, raw: RawCall, detour: Amendment) -> Call:
+        dialect = DIALECTS[raw.dialect]
+        if raw.counts and dialect.parse_count is not None:
+            return dialect.parse_count(raw)
+        if detour == Amendment():
+            return dialect.parse(raw)
+        body = dialect.amend(raw.body, dialect.parse(raw), detour)
+        return dialect.parse(replace(raw, body=body, model=raw.model and (detour.model or raw.model)))
 
 
 class Desk:

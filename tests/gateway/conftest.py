@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway import provider
-from gateway.running import Gateway, running
+from gateway.running import Gateway, providers, running
 from gateway.upstream import Upstream, serving
 
 POLICIES: dict[str, Any] = {
@@ -26,6 +26,11 @@ POLICIES: dict[str, Any] = {
 """What each team may do; "free" may do everything."""
 
 
+NOWHERE = {"dialects": ["openai-chat"], "base_url": "http://127.0.0.1:1", "models": ["gpt-4o-unreachable"]}
+"""A provider that is not there."""
+PRICED = {"gpt-4o-unreachable": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 1, "max_output_tokens": 100}}
+
+
 @pytest.fixture(scope="session")
 def upstream() -> Upstream:
     """The provider behind the gateway."""
@@ -35,8 +40,10 @@ def upstream() -> Upstream:
 @pytest.fixture(scope="session")
 def gateway(upstream: Upstream) -> Iterator[Gateway]:
     """A gateway that asks for keys."""
-    with serving(upstream) as base_url, running(base_url, POLICIES, workers=1, auth="keys") as started:
-        yield started
+    with serving(upstream) as base_url:
+        named = {**providers(base_url), "nowhere": NOWHERE}
+        with running(base_url, POLICIES, auth="keys", providers=named, models=PRICED) as started:
+            yield started
 
 
 @pytest.fixture(scope="session")

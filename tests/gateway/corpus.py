@@ -105,7 +105,9 @@ def _path(row: dict[str, Any]) -> str | None:
 
 
 def _bill(row: dict[str, Any]) -> Bill | None:
-    if row["input_tokens"] is None:
+    if row["usage"] is None:
         return None
-    names = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
-    return Bill(*(row[name] or 0 for name in names))
+    # Voyage's embeddings report a total and nothing else; a prompt that Gemini blocked reports no tokens at all.
+    total = row["usage"].get("total_tokens", 0)
+    prompt = total if row["input_tokens"] is None else row["input_tokens"]
+    return Bill(prompt, *(row[name] or 0 for name in ("output_tokens", "cached_tokens", "reasoning_tokens")))

@@ -25,6 +25,8 @@ from weighbridge.ledger import Store
 from weighbridge.ledger.open import open_store
 
 PACKAGE = Path(__file__).parents[2] / "plugin"
+WEIGHBRIDGE = (sys.executable, "-c", "from weighbridge.adapters.cli import main; main()")
+"""The console script, whether or not the package is installed."""
 START_SECONDS = 60.0
 PAGE = 1000
 
@@ -68,7 +70,7 @@ class Gateway:
 
     def cli(self, *words: str) -> Any:
         """What `weighbridge ... --json` prints, with this gateway's store."""
-        command = [sys.executable, "-m", "weighbridge.adapters.cli", *words, "--store", self.store_url, "--json"]
+        command = [*WEIGHBRIDGE, *words, "--store", self.store_url, "--json"]
         done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60, check=False)
         assert done.returncode == 0, f"{words}: {done.stderr}"
         return json.loads(done.stdout)
@@ -125,7 +127,7 @@ def running(base_url: str, policies: Mapping[str, Any], *, workers: int = 1, **s
                 {"store": store_url, "policies": "policies.yaml", "providers": providers(base_url), **settings}
             )
         )
-        command = [sys.executable, "-c", "import sys; from weighbridge.adapters.gateway import serve; from weighbridge.settings import load, Limits; hasattr(Limits,\"lease_ms\") or setattr(Limits,\"lease_ms\",property(lambda s: s.lease_seconds*1000)); serve(load(sys.argv[1], listen=sys.argv[2]), int(sys.argv[3]))", str(file), f"127.0.0.1:{port}", str(workers)]  # HACK
+        command = [*WEIGHBRIDGE, "serve", "--config", str(file), "--port", str(port), "--workers", str(workers)]
         log = place / "log"
         with log.open("wb") as out:
             process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment(), cwd=place)

@@ -46,7 +46,8 @@ def test_openai_chat(at: tuple[str, str], gateway: Gateway) -> None:
         raw = client.chat.completions.with_raw_response.create(**CHAT)
         answer = raw.parse()
         called = client.chat.completions.create(**CHAT, tools=[OPENAI_TOOL])
-        streamed = "".join(c.choices[0].delta.content or "" for c in client.chat.completions.create(**CHAT, stream=True))
+        chunks = client.chat.completions.create(**CHAT, stream=True)
+        streamed = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     assert (answer.choices[0].message.content, streamed) == (TEXT, TEXT)
     assert answer.usage is not None and answer.usage.prompt_tokens == PROMPT
     assert json.loads(called.choices[0].message.tool_calls[0].function.arguments) == WEIGHED  # type: ignore

@@ -66,7 +66,7 @@ class Server:
 
 class Proxy:
     """A TCP front of a unix socket.  Armed, it lets a command through to the server and cuts the
-    connection when the reply comes."""
+    connection when the reply comes (a refusal, such as NOSCRIPT, passes)."""
 
     def __init__(self, target: Path) -> None:
         self._target = str(target)
@@ -91,7 +91,7 @@ class Proxy:
 
     def _pass(self, one: socket.socket, other: socket.socket, replies: bool) -> None:
         for chunk in _chunks(one):
-            if replies and self.armed:
+            if replies and self.armed and not chunk.startswith(b"-"):
                 self.armed = False
                 self.dropped += 1
                 break

@@ -182,7 +182,7 @@ def test_memory_and_redis_agree(books: type[Books]) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         books,
         settings=settings(
-            max_examples=60,
+            max_examples=100,
             stateful_step_count=50,
             deadline=None,
             derandomize=True,

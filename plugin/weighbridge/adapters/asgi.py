@@ -13,6 +13,7 @@ import inspect
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from weighbridge import wiring
 from weighbridge.adapters.intake import Body, read_body
@@ -21,7 +22,7 @@ from weighbridge.core.admission import Ticket
 from weighbridge.core.dialects import DIALECTS, Route, route
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
 from weighbridge.core.errors import Refused, StoreError
-from weighbridge.core.model import CutOff, Ending, NeverSent, Principal, RawCall
+from weighbridge.core.model import Call, CutOff, Ending, NeverSent, Principal, RawCall
 from weighbridge.guard import AsyncGuard
 from weighbridge.settings import Settings, load
 
@@ -185,14 +186,19 @@ class Exchange:
 
     async def _pass_on(self, ticket: Ticket, passage: Passage, body: Body) -> None:
         call = ticket.call
-        amendment = Amendment(max_output=ticket.max_output, ask_usage=call.stream and not call.wants_usage)
+        amendment = ticket.amendment
         if amendment != Amendment():
             body = body.replaced(self.dialect.amend(body.plain, call, amendment))
         self.headers = reply.admitted(ticket)
         scope = {**self.scope, "headers": body.headers(self.scope["headers"]), "weighbridge": passage}
+        if amendment.ask_usage:
+            # The usage event that was asked for is taken out again, which a compressed stream forbids.
+            scope["headers"] = [item for item in scope["headers"] if item[0] != b"accept-encoding"]
+        if amendment.model is not None and self.path.model is not None:
+            scope.update(_renamed(self.scope, self.path.model, amendment.model))
         await self.gate.app(scope, body.replay(self.receive), self._metered(call))
 
-    def _metered(self, call: Any) -> Send:
+    def _metered(self, call: Call) -> Send:
         async def relay(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message = self._started(call, message)
@@ -202,7 +208,7 @@ class Exchange:
 
         return relay
 
-    def _started(self, call: Any, message: Message) -> Message:
+    def _started(self, call: Call, message: Message) -> Message:
         self.status = message["status"]
         headers = [(name.lower(), value) for name, value in message.get("headers", ())]
         if self.status < 400:
@@ -252,6 +258,12 @@ async def _renew(guard: AsyncGuard, ticket: Ticket) -> None:
     except StoreError:
         # A lease that ends is not a loss: a late settlement still charges.
         return
+
+
+def _renamed(scope: Scope, old: str, new: str) -> dict[str, Any]:
+    """A path that names another model."""
+    path = scope["path"].replace(f"/{old}:", f"/{new}:")
+    return {"path": path, "raw_path": quote(path, safe="/:").encode()}
 
 
 def _query(scope: Scope) -> str:

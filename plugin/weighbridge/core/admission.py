@@ -8,16 +8,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from weighbridge.core.dialects.base import Amendment
 from weighbridge.core.errors import Refused
 from weighbridge.core.ledger import Granted, Hold, Reserve, Short, State, affine
-from weighbridge.core.model import Call, Estimate, Model, Price, Principal, Rates
+from weighbridge.core.model import Call, Estimate, Media, Model, Part, Price, Principal, Rates, ToolResult, Unseen
 from weighbridge.core.policy import context
 from weighbridge.core.policy.budget import Facts, Load, facts_of, hold, matching, shortage
 from weighbridge.core.policy.model import Defaults, Policy, Rules
-from weighbridge.core.pricing import tier, worst_case
+from weighbridge.core.pricing import Exposure, tier, worst_case
 
 Decision = Literal["admit", "clamp", "trim", "reroute", "refuse"]
 FREE = Rates(0, 0, 0, 0, 0, 0, 0, 0)
@@ -32,6 +33,8 @@ class Weighed:
     estimate: Estimate
     principal: Principal
     provider: str
+    detour: Amendment = Amendment()
+    """What a policy made of the request before it was weighed: turns dropped, another model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,12 @@ class Ticket:
         """The call as parsed."""
         return self.weighed.call
 
+    @property
+    def amendment(self) -> Amendment:
+        """Everything the request body must be changed in before it is sent."""
+        ask = self.call.stream and not self.call.wants_usage
+        return replace(self.weighed.detour, max_output=self.max_output, ask_usage=ask)
+
 
 def plan(weighed: Weighed, rules: Rules, id: str, now: int, lease_ms: int) -> Plan:
     """Decide everything that needs no ledger.  Raises Refused (window, model lists, unpriced)."""
@@ -84,7 +93,7 @@ def plan(weighed: Weighed, rules: Rules, id: str, now: int, lease_ms: int) -> Pl
     price = _price(weighed, rules.defaults)
     shadow = _allowed(policies, facts, weighed)
     want, least = _output(weighed, rules.defaults)
-    load = _load(weighed.estimate, price)
+    load = _load(call, weighed.estimate, price)
     limited = tuple(p for p in policies if p.unit is not None)
     holds = tuple(hold(p, facts, load, now) for p in limited)
     reserve = Reserve(id, holds, want, least, lease_ms)
@@ -109,9 +118,16 @@ def admit(planned: Plan, grant: Granted | Short) -> Ticket:
         units=grant.units,
         max_output=per_choice if lowered else None,
         held_nano=affine(planned.load.fixed_nano, planned.load.per_output_pico, grant.units),
-        decision="clamp" if lowered else "admit",
+        decision=_decision(planned.weighed.detour, lowered),
         shadow=planned.shadow + _overdrawn(planned, grant),
     )
+
+
+def _decision(detour: Amendment, lowered: bool) -> Decision:
+    """The largest change that was made."""
+    if detour.model is not None:
+        return "reroute"
+    return "trim" if detour.drop_turns else "clamp" if lowered else "admit"
 
 
 def unheld(planned: Plan) -> Ticket:
@@ -121,7 +137,9 @@ def unheld(planned: Plan) -> Ticket:
 
 def ceiling(model: Model, policies: tuple[Policy, ...]) -> int | None:
     """The most prompt tokens that can pass, so that counting may stop above it; None: no limit."""
-    limits = [p.context.max_input_tokens for p in policies if p.context and p.mode == "enforce"]
+    rules = [p.context for p in policies if p.context is not None and p.mode == "enforce"]
+    # A prompt too long for a rerouting policy goes on, to another model.
+    limits = [rule.max_input_tokens for rule in rules if rule.on_exceed != "reroute"]
     limits += [n for n in (model.max_input, model.window) if n is not None]
     return min(limits, default=None)
 
@@ -145,7 +163,7 @@ def _allowed(policies: tuple[Policy, ...], facts: Facts, weighed: Weighed) -> tu
     context.fits_model(weighed.model, weighed.call, weighed.estimate)
     shadow = []
     for policy in policies:
-        refused = context.refusal(policy, facts, weighed.estimate)
+        refused = context.refusal(policy, facts, weighed.estimate, rerouted=weighed.detour.model is not None)
         if refused is not None and policy.mode == "enforce":
             raise refused
         if refused is not None:
@@ -170,11 +188,31 @@ def _output(weighed: Weighed, defaults: Defaults) -> tuple[int, int]:
     return want, least
 
 
-def _load(estimate: Estimate, price: Price | None) -> Load:
+def _load(call: Call, estimate: Estimate, price: Price | None) -> Load:
     if price is None:
         return Load(estimate.upper, 0, 0)
-    fixed, per_output = worst_case(price, estimate.upper)
+    fixed, per_output = worst_case(price, estimate.upper, _exposure(call))
     return Load(estimate.upper, fixed, per_output)
+
+
+def _exposure(call: Call) -> Exposure:
+    """Which of the dearer rates this call can meet: those it cannot would only swell its hold."""
+    return Exposure(
+        cache_write=call.caches != "",
+        cache_write_1h=call.caches == "1h",
+        audio_input=any(_may_sound(part) for message in call.messages for part in message.parts),
+        audio_output=call.sounds,
+    )
+
+
+def _may_sound(part: Part) -> bool:
+    match part:
+        case Media(kind):
+            return kind in ("audio", "video")
+        case ToolResult(parts):
+            return any(_may_sound(inner) for inner in parts)
+        case _:
+            return isinstance(part, Unseen)
 
 
 def _overdrawn(planned: Plan, grant: Granted) -> tuple[str, ...]:

@@ -22,25 +22,26 @@ FAMILIES = (
     (re.compile(r"claude"), "anthropic"),
     (re.compile(r"gemini|^text-embedding-0|^text-multilingual-embedding"), "gemini"),
     (re.compile(r"gpt-oss"), "other"),
-    (re.compile(r"^(ft:)?(gpt-|gpt[345]|chatgpt|o[134](-|$)|text-embedding-|davinci|babbage|computer-use|codex)"), "openai"),
-    (re.compile(r"^openai[.-](gpt|o[134])"), "openai"),
+    (re.compile(r"^(openai[.-]|ft:)?(gpt-?\d|chatgpt|o[134](-|$)|codex|computer-use)"), "openai"),
+    (re.compile(r"^(text-embedding-(ada|3)|text-davinci|davinci|babbage)"), "openai"),
 )
 """First match on the last part of the name, lower case; else "other"."""
 
-TOKENIZERS = (
-    (re.compile(r"^(ft:)?(text-embedding-(ada|3)|gpt-?35|gpt-3\.5|gpt-4($|-(?!o|\.))|(davinci|babbage)-002)"), "cl100k_base"),
-    (re.compile(r"^text-davinci-00[23]"), "p50k_base"),
-)
+CL100K = r"^(ft:)?(text-embedding-(ada|3)|gpt-?35|gpt-3\.5|gpt-4($|-(?!o|\.))|(davinci|babbage)-002)"
+TOKENIZERS = ((re.compile(CL100K), "cl100k_base"), (re.compile(r"^text-davinci-00[23]"), "p50k_base"))
 """First match, else o200k_base."""
 
-SAME_SELLER = frozenset(
-    ["openai", "azure", "azure_ai", "anthropic", "gemini", "vertex_ai", "bedrock", "converse", "invoke", "models", "publishers", "google", "openrouter"]
-)
+SAME_SELLER = {
+    *("openai", "azure", "azure_ai", "anthropic", "gemini", "google", "vertex_ai", "publishers", "models"),
+    *("bedrock", "converse", "invoke", "openrouter"),
+}
 """Prefixes that can be left out without changing who is paid (OpenRouter passes prices through)."""
 MAKERS = ("gemini", "xai", "mistral", "deepseek", "cohere", "zai", "moonshot")
 """Prefixes under which a bare name is looked up: who makes the model sells it under that row."""
 
-DATED = re.compile(r"(-latest|-\d{8}|-\d{4}-\d\d-\d\d|@[\w-]+|-preview(-\d\d-\d\d(-\d{4})?)?|-exp|-00[1-9]|-0|-v\d+(:\d+)?|:\d+)$")
+DATE = r"-latest|-\d{8}|-\d{4}-\d\d-\d\d|@[\w-]+|-preview(-\d\d-\d\d)?|-exp|-00[1-9]|-0|-v\d+(:\d+)?|:\d+"
+DATED = re.compile(f"({DATE})$")
+"""What dates a name without making it another model."""
 RENAMED = {"gpt-35-turbo": "gpt-3.5-turbo", "gpt-35-turbo-16k": "gpt-3.5-turbo-16k"}
 """Azure's names for OpenAI's models."""
 

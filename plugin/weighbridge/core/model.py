@@ -172,6 +172,11 @@ class Call:
     """Independent inputs in one request (embeddings, completions with several prompts)."""
     generates: bool = True
     """False where nothing is generated (embeddings)."""
+    caches: Literal["", "5m", "1h"] = "1h"
+    """The longest the prompt may be kept in a cache that is billed for writing; "" where the request
+    cannot ask for it."""
+    sounds: bool = False
+    """The answer may hold sound, which costs more than text."""
     extra: Mapping[str, Json] = field(default_factory=dict)
     """What a family's counting rule needs beyond these ("thinking": "enabled", ...)."""
 

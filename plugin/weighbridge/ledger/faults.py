@@ -60,7 +60,7 @@ def fault(error: BaseException, place: str, key: str) -> StoreError:
         return StoreCorrupt(f"{found[1]} (store {place}); see `weighbridge audit`")
     if isinstance(error, TimeoutError | redis_errors.TimeoutError):
         return StoreUnavailable(f"the store {place} gave no answer in time")
-    code = CODES.get(type(error)) or ((match := _CODE.search(text)) and match[1])
+    code = _code(error)
     if code:
         return StoreUnavailable(f"the store {place} says not now: {NOT_NOW[code]}")
     if "WRONGTYPE" in text:
@@ -68,6 +68,17 @@ def fault(error: BaseException, place: str, key: str) -> StoreError:
     if isinstance(error, redis_errors.ResponseError):
         return StoreUnavailable(f"the store {place} refuses: {text}")
     return StoreUnavailable(f"the store {place} cannot be reached: {text or type(error).__name__}")
+
+
+def _code(error: BaseException | None) -> str | None:
+    """The server's word.  redis-py wraps what it meets while connecting, so causes are looked at too."""
+    while error is not None:
+        if code := CODES.get(type(error)):
+            return code
+        if found := _CODE.search(str(error)):
+            return found[1]
+        error = error.__cause__ or error.__context__
+    return None
 
 
 LOST = (redis_errors.ConnectionError, ConnectionError, EOFError)

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
 
 Reply = asyncio.Future[Any]
 
@@ -91,7 +91,7 @@ class Link:
     async def _next(self) -> tuple[Any, Exception | None]:
         try:
             return await self._connection.read_response(), None
-        except (ResponseError, BusyLoadingError) as error:
+        except (ResponseError, BusyLoadingError, AuthenticationError) as error:
             return None, error
 
     def _break(self, why: str) -> None:

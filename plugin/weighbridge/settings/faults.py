@@ -73,8 +73,9 @@ def _said(kind: str, context: Any, message: str) -> str:
 
 def _found(trail: Trail, fault: Any) -> str:
     """What was found instead, where it is a plain value and no secret."""
-    telling = trail and fault["type"] not in ("missing", "value_error") and isinstance(fault["input"], (str, int, float))
-    return f", not {shown(fault['input'])}" if telling and trail[0] not in _MAY_BE_SECRET else ""
+    if not trail or trail[0] in _MAY_BE_SECRET or fault["type"] in ("missing", "value_error"):
+        return ""
+    return f", not {shown(fault['input'])}" if isinstance(fault["input"], (str, int, float)) else ""
 
 
 def _in_tree(location: tuple[int | str, ...], data: Any) -> Trail:

@@ -69,7 +69,7 @@ def _base_url(value: str) -> str:
         raise ValueError("must be an address only; a key belongs in api_key")
     path = parts.path.rstrip("/")
     if path.endswith(("/v1", "/v1beta")):
-        raise ValueError(f"must not end in {path[path.rindex('/'):]}, which the route's own path begins with; drop it")
+        raise ValueError(f"must not end in {path[path.rindex('/') :]}, which the route's own path begins with; drop it")
     return value.rstrip("/")
 
 
@@ -257,13 +257,9 @@ class Settings(Block):
 
     @property
     def store_shown(self) -> str:
-        """The store's URL without user and password."""
+        """The store's URL without user, password and options."""
         scheme, separator, rest = self.store.partition("://")
-        return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else self.store
-
-    def model_overrides(self) -> dict[str, dict[str, Any]]:
-        """What the catalogue lays over its table: the `models:` block, without what is not set."""
-        return {name: override.model_dump(exclude_none=True) for name, override in self.models.items()}
+        return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}" if separator else self.store
 
     def provider_for(self, dialect: str, model: str) -> Provider | None:
         """The first provider of that dialect whose `models` fit, else the first one that takes any model."""

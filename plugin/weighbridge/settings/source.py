@@ -69,7 +69,7 @@ def parse(written: str, name: str) -> Tree:
     try:
         loader = yaml.SafeLoader(written)
         node = loader.get_single_node()
-        places = {} if node is None else dict(_places(node, name))
+        places = {} if node is None else _places(node, name)
         data = {} if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -80,21 +80,23 @@ def parse(written: str, name: str) -> Tree:
     if data is None:
         data = {}
     if not isinstance(data, dict):
-        raise ConfigError(f"{name}:1: must be a mapping of settings to values; write e.g. `store: \"embedded:\"`")
+        raise ConfigError(f'{name}:1: must be a mapping of settings to values; write e.g. `store: "embedded:"`')
     return Tree(data, {(): f"{name}:1"} | places)
 
 
-def _places(root: yaml.Node, name: str) -> Iterator[tuple[Trail, str]]:
+def _places(root: yaml.Node, name: str) -> dict[Trail, str]:
     """The place of every value; refuses a key written twice."""
+    places: dict[Trail, str] = {}
     waiting: list[tuple[Trail, yaml.Node]] = [((), root)]
     for _ in range(_MOST_VALUES):
         if not waiting:
-            return
+            return places
         trail, node = waiting.pop()
         if len(trail) > _DEEPEST:
             raise ConfigError(f"{name}:{node.start_mark.line + 1}: is nested too deeply; at most {_DEEPEST} levels")
         for part, line, inner in _children(node, name):
-            yield (*trail, *part), f"{name}:{line}"
+            # A block's own words come before those it merges in with `<<`.
+            places.setdefault((*trail, *part), f"{name}:{line}")
             waiting.append(((*trail, *part), inner))
     raise ConfigError(f"{name}: holds more than {_MOST_VALUES} values; split it")
 

@@ -9,6 +9,7 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from weighbridge.core.dialects import answer, openai_chat, sse, unpack
 from weighbridge.core.dialects.base import Meter
 from weighbridge.core.model import Call, CutOff, Ending, Reported, Usage
@@ -104,6 +105,12 @@ def test_how_it_ended(headers: dict[str, str], data: bytes, cut: str, expected: 
     passed, ending = run(meter, data, 5, cut)
     assert passed == data
     assert ending == expected == meter.ending(cut)
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-type": "text/plain"}])
+def test_a_stream_that_was_asked_for_needs_no_name(headers: dict[str, str]) -> None:
+    assert run(openai_chat.watch(ASKED, headers), WHOLE, 9) == (WHOLE, Reported(USED))
+    assert run(openai_chat.watch(ASKED, PLAIN), BODY, 9) == (BODY, Reported(USED))
 
 
 def test_the_last_of_growing_reports_wins() -> None:

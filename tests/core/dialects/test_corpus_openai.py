@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.openai_answer import without_choices
 from weighbridge.core.model import CutOff, RawCall, Reported

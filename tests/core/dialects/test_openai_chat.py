@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+
 from weighbridge.core.dialects.base import Amendment
 from weighbridge.core.dialects.openai_chat import DIALECT
 from weighbridge.core.errors import Refused
@@ -43,7 +44,7 @@ def part(**members: Any) -> Any:
 
 
 def test_a_plain_request() -> None:
-    assert parse() == Call("openai-chat", "gpt-4o", (Message("user", (Text("Hello"),)),))
+    assert parse() == Call("openai-chat", "gpt-4o", (Message("user", (Text("Hello"),)),), caches="5m")
 
 
 PARTS: list[Any] = [
@@ -139,6 +140,9 @@ def test_settings(sent: dict[str, Any], field: str, expected: object) -> None:
 MALFORMED: list[Any] = [
     ({"model": None}, "model"),
     ({"model": 4}, "model"),
+    ({"model": ""}, "model"),
+    ({"model": "\ud800"}, "model"),
+    ({"model": "m" * 300}, "model"),
     ({"messages": None}, "messages"),
     ({"messages": []}, "messages"),
     ({"messages": "Hello"}, "messages"),

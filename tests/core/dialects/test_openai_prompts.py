@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.base import Amendment
 from weighbridge.core.errors import Refused

@@ -4,6 +4,7 @@ import json
 from typing import Any, get_args
 
 import pytest
+
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.errors import Obstacle, Reason, Refused
 

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+
 from weighbridge.core.dialects.base import Amendment
 from weighbridge.core.dialects.openai_responses import DIALECT
 from weighbridge.core.errors import Refused
@@ -83,6 +84,9 @@ READ: list[Any] = [
     ({"tools": [SPACE]}, "tools", (Tool("f"),)),
     ({"input": [{"type": "additional_tools", "role": "developer", "tools": [{"type": "function", "name": "f"}]}]},
      "tools", (Tool("f"),)),
+    ({"input": [{"type": "tool_search_output", "call_id": "c", "tools": [{"type": "function", "name": "f"}]}]},
+     "tools", (Tool("f"),)),
+    ({"input": [{"type": "tool_search_output", "tools": []}]}, "messages", (Message("tool", ()),)),
     ({"tool_choice": {"type": "function", "name": "f"}}, "tool_choice", "=f"),
     ({"tool_choice": {"type": "file_search"}}, "tool_choice", "=file_search"),
     ({"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": []}}, "tool_choice", "auto"),
@@ -105,6 +109,7 @@ MALFORMED: list[Any] = [
     ({"model": None}, "model"),
     ({"input": 5}, "input"),
     ({"input": ["a"]}, "input[0]"),
+    ({"input": [{"type": ["x"]}]}, "input[0].type"),
     ({"input": [{"role": "king", "content": ""}]}, "input[0].role"),
     ({"input": [{"content": "a"}]}, "input[0].role"),
     ({"input": [{"type": "function_call", "arguments": "{}"}]}, "input[0].name"),

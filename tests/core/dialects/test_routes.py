@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from weighbridge.core.dialects import DIALECTS, ROUTES, Route, route
 
 GEMINI = "gemini-generate"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from weighbridge.core.dialects import sse
 from weighbridge.core.dialects.sse import Event, Events
 

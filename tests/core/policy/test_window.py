@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from weighbridge.core.policy.model import Window
 from weighbridge.core.policy.window import BUCKETS, CALENDAR, bounds, bucket, retry_after, span
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit, urlunsplit
 
 import click
 
@@ -20,10 +19,12 @@ from weighbridge.settings import Settings, load
 
 
 def settings(**overrides: Any) -> Settings:
-    """The settings: `--config` and the environment, `--store` and `overrides` laid over them.  Raises ConfigError."""
+    """The settings: `--config` and the environment, `--store` and `overrides` laid over them.
+
+    An override that is None is "not given".  Raises ConfigError."""
     given = dict(click.get_current_context().find_root().ensure_object(dict))
     config = given.pop("config", None)
-    return load(config, **given, **{name: value for name, value in overrides.items() if value is not None})
+    return load(config, **given, **overrides)
 
 
 @contextmanager
@@ -34,15 +35,6 @@ def ledger() -> Iterator[Store]:
         yield store
     finally:
         store.close()
-
-
-def redacted(url: str) -> str:
-    """A store's URL without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:***@{host}"))
 
 
 def raw_call(

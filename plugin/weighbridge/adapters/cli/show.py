@@ -56,7 +56,7 @@ def grid(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], title: st
 def dollars(nano: int) -> str:
     """Dollars to the cent, and finer where there is less than ten of them."""
     if nano and nano < 10 * CENT:
-        return f"${nano / 1_000_000_000:.6f}".rstrip("0")
+        return f"$0.{nano:09d}"[:9].rstrip("0")
     return f"${nano // 1_000_000_000:,}.{nano % 1_000_000_000 // CENT:02d}"
 
 

@@ -35,11 +35,10 @@ class Family:
 
 FAMILIES: Mapping[str, Family] = {
     "openai": Family(openai.count, lambda model: None, "{vocabulary}"),
-    "anthropic": Family(anthropic.count, lambda model: anthropic.rules_for(model.name).text, "claude from {vocabulary}"),
-    "gemini": Family(gemini.count, lambda model: gemini.rules_for(model.name).text, "gemini from {vocabulary}"),
+    "anthropic": Family(anthropic.count, anthropic.weights, "claude from {vocabulary}"),
+    "gemini": Family(gemini.count, gemini.weights, "gemini from {vocabulary}"),
 }
 OTHER = Family(other.count, lambda model: None, "{vocabulary} scaled")
-EXACT: frozenset[tuple[str, Kind]] = frozenset({("openai", "text")})
 
 
 def estimate(call: Call, model: Model, tokenizer: Tokenizer, limit: int | None = None) -> Estimate:
@@ -71,12 +70,16 @@ def kind_of(scale: Scale) -> Kind:
 
 
 def _bound(call: Call, model: Model, scale: Scale) -> Bound:
-    name = model.family if model.family in FAMILIES else "other"
+    bounds = BOUNDS.get(_rules(call, model), {})
+    return bounds.get(kind_of(scale)) or bounds.get("*", WIDEST)
+
+
+def _rules(call: Call, model: Model) -> str:
     if call.dialect in bare.DIALECTS:
-        name += "-bare"
-    elif name == "openai" and call.dialect == "openai-responses":
-        name += "-responses"
-    return BOUNDS.get(name, {}).get(kind_of(scale), WIDEST)
+        return "bare" if model.family == "openai" else "bare-scaled"
+    if model.family == "openai" and call.dialect == "openai-responses":
+        return "openai-responses"
+    return model.family if model.family in FAMILIES else "other"
 
 
 def _upper(tokens: int, bound: Bound, scale: Scale, model: Model) -> int:
@@ -91,7 +94,7 @@ def _upper(tokens: int, bound: Bound, scale: Scale, model: Model) -> int:
 def _method(family: Family, model: Model, tokenizer: Tokenizer, scale: Scale, whole: bool) -> str:
     words = [family.method.format(vocabulary=tokenizer.name)]
     if model.family == "openai":
-        words.append("exact" if ("openai", kind_of(scale)) in EXACT and not scale.unseen else "with rules")
+        words.append("exact" if kind_of(scale) == "text" and not scale.unseen else "with rules")
     if not whole:
         words.append("up to the limit")
     unseen = [f"{_printable(what)} (up to {most})" for what, most in scale.unseen[:MOST_NAMED]]

@@ -7,6 +7,7 @@ from weighbridge.core.counting.data import anthropic as data
 from weighbridge.core.counting.data.anthropic import Rules
 from weighbridge.core.counting.data.unseen import SERVER_TOOL
 from weighbridge.core.counting.scale import Place, Scale
+from weighbridge.core.counting.text import Weights
 from weighbridge.core.model import Call, Media, Message, Model, Part, Text, Thinking, Tool, ToolCall, ToolResult, Unseen
 
 
@@ -15,6 +16,11 @@ def rules_for(name: str) -> Rules:
     short = name.rsplit("/", 1)[-1].lower()
     found = next((rules for pattern, rules in data.GENERATIONS if pattern.search(short)), None)
     return found or (data.V3 if data.OLD.search(short) else data.V47)
+
+
+def weights(model: Model) -> Weights:
+    """What a token of the public vocabulary stands for."""
+    return rules_for(model.name).text
 
 
 def count(call: Call, model: Model, scale: Scale) -> None:
@@ -86,17 +92,14 @@ def _part(part: Part, place: Place, rules: Rules, scale: Scale) -> None:
             for inner in parts:
                 _part(inner, place, rules, scale)
         case Thinking():
+            # Billed next to nothing on recorded rows: earlier turns are stripped.
             scale.kinds.add("thinking")
-            if rules.keeps_thinking:
-                scale.text(place, part.text)
-        case Media():
+        case Media() | Unseen():
             _media(part, rules, scale)
-        case Unseen():
-            media.reference(scale, part)
 
 
-def _media(part: Media, rules: Rules, scale: Scale) -> None:
-    if not part.data:
+def _media(part: Media | Unseen, rules: Rules, scale: Scale) -> None:
+    if isinstance(part, Unseen) or not part.data:
         media.reference(scale, part)
     elif part.kind == "image":
         scale.kinds.add("image")

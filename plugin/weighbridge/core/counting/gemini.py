@@ -10,6 +10,7 @@ from weighbridge.core.counting.data import gemini as data
 from weighbridge.core.counting.data.gemini import Rules
 from weighbridge.core.counting.data.unseen import SERVER_TOOL
 from weighbridge.core.counting.scale import Place, Scale
+from weighbridge.core.counting.text import Weights
 from weighbridge.core.model import Call, Json, Media, Model, Part, Text, Thinking, Tool, ToolCall, ToolResult, Unseen
 
 WORDS = ("title", "description", "format", "enum")
@@ -19,6 +20,11 @@ def rules_for(name: str) -> Rules:
     """The constants of a model, by the last part of its name."""
     short = name.rsplit("/", 1)[-1].lower()
     return next((rules for pattern, rules in data.GENERATIONS if pattern.search(short)), data.G3)
+
+
+def weights(model: Model) -> Weights:
+    """What a token of the public vocabulary stands for."""
+    return rules_for(model.name).text
 
 
 def count(call: Call, model: Model, scale: Scale) -> None:
@@ -82,7 +88,7 @@ def _walk(schema: Json, root: Mapping[str, Any], trail: tuple[str, ...]) -> Iter
         if not isinstance(item, Mapping):
             continue
         ref = item.get("$ref")
-        if isinstance(ref, str) and ref not in path:
+        if isinstance(ref, str) and path.count(ref) < data.EXPANDED:
             stack.append((name, render.target(root, ref), (*path, ref)))
             continue
         yield name, item

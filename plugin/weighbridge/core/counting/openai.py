@@ -84,7 +84,7 @@ class _Chat:
         content = "" if message is None else media.texts(message.parts)
         end = ""
         for piece in slices(content):
-            self._scale.add("system", self._scale.weigh(end))
+            self._scale.text("system", end)
             end = piece
         alone = self._scale.weigh(end)
         joint = f"{end}\n\n{block}" if content else block

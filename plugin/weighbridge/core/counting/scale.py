@@ -39,9 +39,13 @@ class Scale:
             raise LimitPassed
 
     def text(self, place: Place, text: str, factor: float = 1.0) -> None:
-        """Count a text, slice by slice."""
+        """Count a text, slice by slice.  A slice like the one before it is not counted again: a
+        filler of millions of blanks would cost seconds."""
+        before, weight = "", 0.0
         for piece in slices(text):
-            self.add(place, factor * self.weigh(piece))
+            if piece != before:
+                before, weight = piece, self.weigh(piece)
+            self.add(place, factor * weight)
 
     def weigh(self, piece: str) -> float:
         """Tokens of a piece, without adding them.  For texts of a slice's length only."""

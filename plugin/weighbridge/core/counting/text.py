@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-SLICE = 32_768
+SLICE = 8_192
 """Characters handed to a tokenizer at once.  tiktoken panics on about a million blanks, and one
 unbroken run of letters costs it more than linear time."""
-SEARCHED = 2_048
+SEARCHED = 512
 """Characters at the end of a slice in which a harmless place to cut is looked for."""
 
 # Before a single blank between two words, and after a line's end: no token of the OpenAI
 # vocabularies spans either, so the counts of the slices add up exactly.
 _SEAM = re.compile(r"(?<=\S)(?= \S)|(?<=\n)(?=[^\s/])")
 
-_MARKS = {**dict.fromkeys(range(65, 91), "A"), **dict.fromkeys(range(48, 58), "9"), **dict.fromkeys(range(0xD0, 256), "x")}
-_CLASSES = "".join(_MARKS.get(c, "\n" if c == 10 else ".") for c in range(256)).encode()
+_MARKS = {**dict.fromkeys(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", "A"), **dict.fromkeys(b"0123456789", "9"), 10: "\n"}
+_CLASSES = "".join(_MARKS.get(c, "x" if c >= 0xD0 else ".") for c in range(256)).encode()
 """Byte of UTF-8 -> its class: capital, digit, first byte of a character beyond Latin, line break."""
 
 

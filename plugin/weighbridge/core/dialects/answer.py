@@ -97,7 +97,7 @@ class Tally:
 
     def event(self, data: bytes) -> bool:
         """Take the JSON text of one event.  True: it was there only for its usage."""
-        if data == DONE:
+        if data.startswith(DONE):
             self.final = self.usage is not None
             return False
         self.content(data, self.reader.streamed)
@@ -203,9 +203,11 @@ class BodyMeter:
         return self._tally.ending(cut)
 
 
-def meter(reader: Reader, headers: Mapping[str, str], withhold: bool = False) -> Meter:
-    """The meter fit for an answer with these (lower-case) headers."""
-    if headers.get("content-type", "").lower().startswith("text/event-stream"):
+def meter(reader: Reader, headers: Mapping[str, str], withhold: bool = False, stream: bool = False) -> Meter:
+    """The meter fit for an answer with these (lower-case) headers.  `stream`: one was asked for, so an
+    answer whose type says neither event stream nor JSON is taken for one."""
+    kind = headers.get("content-type", "").lower()
+    if kind.startswith("text/event-stream") or (stream and "json" not in kind):
         return StreamMeter(reader, headers, withhold)
     return BodyMeter(reader, headers)
 

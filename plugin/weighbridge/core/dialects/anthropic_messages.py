@@ -9,7 +9,7 @@ from weighbridge.core.dialects import anthropic_blocks as blocks
 from weighbridge.core.dialects.answer import meter
 from weighbridge.core.dialects.anthropic_usage import READER, usage
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
-from weighbridge.core.dialects.body import decode, malformed, need, objects, positive_int, rfc3339, want
+from weighbridge.core.dialects.body import cache_kept, decode, malformed, model_of, need, objects, positive_int, rfc3339, want
 from weighbridge.core.dialects.splice import Changes, keep_items, splice
 from weighbridge.core.dialects.turns import kept
 from weighbridge.core.errors import Reason, Refused, machine_part
@@ -34,7 +34,7 @@ def parse_count(raw: RawCall) -> Call:
     budget, thinking = _thinking(body)
     return Call(
         NAME,
-        raw.model or need(body, "model", str),
+        model_of(body, raw.model),
         _messages(body),
         _tools(body),
         tool_choice=_tool_choice(body),
@@ -44,6 +44,7 @@ def parse_count(raw: RawCall) -> Call:
         least_output=budget + 1 if most is None else min(budget + 1, most),
         stream=want(body, "stream", bool, False) if raw.stream is None else raw.stream,
         generates=most != 0,
+        caches=cache_kept(raw.body, ""),
         extra={**thinking, **_extra(body)},
     )
 

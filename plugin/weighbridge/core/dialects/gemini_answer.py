@@ -112,6 +112,6 @@ def meter(call: Call, headers: Mapping[str, str]) -> Meter:
         broken=_error,
         open_ended=True,
     )
-    if call.stream and headers.get("content-type", "").lower().startswith("application/json"):
+    if call.stream and not headers.get("content-type", "").lower().startswith("text/event-stream"):
         return ArrayMeter(reader, headers)
     return answer.meter(reader, headers)

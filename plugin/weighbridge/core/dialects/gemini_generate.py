@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from weighbridge.core.dialects.base import Amendment, Dialect
-from weighbridge.core.dialects.body import decode, expect, malformed, need, positive_int, rfc3339, want
+from weighbridge.core.dialects.body import decode, expect, malformed, model_of, need, positive_int, rfc3339, want
 from weighbridge.core.dialects.gemini_answer import meter, tier, usage
 from weighbridge.core.dialects.gemini_parts import member, members, message, parts, several
 from weighbridge.core.dialects.splice import Changes, keep_items, splice
@@ -20,12 +20,12 @@ Body = Mapping[str, Any]
 
 def parse(raw: RawCall) -> Call:
     """A request to generate.  Its path names the model and says whether the answer is streamed."""
-    return _call(members(decode(raw.body), "body"), raw)
+    return _call(members(decode(raw.body), ""), raw)
 
 
 def parse_count(raw: RawCall) -> Call:
     """A request to count: bare contents, or a whole request to generate in `generateContentRequest`."""
-    body = members(decode(raw.body), "body")
+    body = members(decode(raw.body), "")
     inner = member(body, "generateContentRequest")
     if inner and body.get("contents") is not None:
         malformed("Send either 'contents' or 'generateContentRequest', not both.", "generateContentRequest")
@@ -37,7 +37,7 @@ def _call(body: Body, raw: RawCall) -> Call:
     choice, allowed = _tool_choice(body)
     return Call(
         NAME,
-        (raw.model or need(body, "model", str)).removeprefix("models/"),
+        model_of(body, raw.model).removeprefix("models/"),
         _messages(body),
         tuple(tool for i, item in enumerate(several(body, "tools")) for tool in _tools(item, f"tools[{i}].")),
         tool_choice=choice,
@@ -46,6 +46,8 @@ def _call(body: Body, raw: RawCall) -> Call:
         choices=_count(config, "candidateCount") or 1,
         stream=bool(raw.stream),
         tier=tier(want(body, "serviceTier", str, "")),
+        caches="",
+        sounds="AUDIO" in want(config, "responseModalities", list, [], "generationConfig."),
         extra=_extra(config, allowed),
     )
 

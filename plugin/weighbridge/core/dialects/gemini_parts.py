@@ -25,7 +25,9 @@ def members(value: Json, where: str) -> dict[str, Any]:
     for key, member in expect(value, dict, where).items():
         name = _HUMP.sub(lambda hump: hump.group(1).upper(), key)
         if name in found:
-            malformed(f"'{name}' is given twice, in camelCase and in snake_case. Send it once.", f"{where}.{name}")
+            malformed(
+                f"'{name}' is given twice, in camelCase and in snake_case. Send it once.", f"{where}.{name}".lstrip(".")
+            )
         found[name] = member
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 from weighbridge.core.dialects import openai_answer, openai_refusal, openai_tools
 from weighbridge.core.dialects.answer import Reader, keys, meter
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
-from weighbridge.core.dialects.body import decode, malformed, need, objects, positive_int, want
+from weighbridge.core.dialects.body import cache_kept, compact, decode, malformed, model_of, need, objects, positive_int, want
 from weighbridge.core.dialects.openai_parts import parts
 from weighbridge.core.dialects.splice import Changes, keep_items, splice
 from weighbridge.core.dialects.turns import kept
@@ -53,7 +53,7 @@ def parse(raw: RawCall) -> Call:
     asked = want(want(body, "stream_options", dict, {}), "include_usage", bool, False, "stream_options.")
     return Call(
         dialect=raw.dialect,
-        model=raw.model or need(body, "model", str),
+        model=model_of(body, raw.model),
         messages=_messages(body),
         tools=_tools(body),
         tool_choice=_choice(body),
@@ -63,6 +63,8 @@ def parse(raw: RawCall) -> Call:
         stream=stream,
         wants_usage=asked or not stream,
         tier=openai_answer.tier(want(body, "service_tier", str, "")),
+        caches=cache_kept(raw.body, "5m"),
+        sounds="audio" in want(body, "modalities", list, []),
         extra=_extra(body),
     )
 
@@ -109,6 +111,9 @@ def _calls(item: Mapping[str, Any], where: str) -> Iterator[Part]:
     for i, call in enumerate(objects(item, "tool_calls", where)):
         at = f"{where}tool_calls[{i}]."
         kind = want(call, "type", str, "function", at)
+        if kind not in openai_tools.WRITTEN_BY_CLIENT:
+            yield Text(compact(call))
+            continue
         inside = f"{at}{kind}."
         what = need(call, kind, dict, at)
         arguments = want(what, "input" if kind == "custom" else "arguments", str, "", inside)
@@ -197,7 +202,7 @@ READER = Reader(
 
 def watch(call: Call, headers: Mapping[str, str]) -> Meter:
     """A meter; it withholds the usage chunk the client did not ask for."""
-    return meter(READER, headers, withhold=call.stream and not call.wants_usage)
+    return meter(READER, headers, withhold=call.stream and not call.wants_usage, stream=call.stream)
 
 
 DIALECT = Dialect(

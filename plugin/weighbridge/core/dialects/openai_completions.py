@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from weighbridge.core.dialects import openai_answer, openai_refusal
 from weighbridge.core.dialects.answer import Reader, keys, meter
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
-from weighbridge.core.dialects.body import decode, need, positive_int, want
+from weighbridge.core.dialects.body import decode, model_of, positive_int, want
 from weighbridge.core.dialects.openai_prompts import prompts
 from weighbridge.core.dialects.splice import Changes, splice
 from weighbridge.core.model import Call, Message, RawCall, Text
@@ -23,7 +23,7 @@ def parse(raw: RawCall) -> Call:
     usage = want(want(body, "stream_options", dict, {}), "include_usage", bool, False, "stream_options.")
     return Call(
         dialect=raw.dialect,
-        model=raw.model or need(body, "model", str),
+        model=model_of(body, raw.model),
         messages=(*asked.messages, *([Message("user", (Text(suffix),))] if suffix else [])),
         max_output=positive_int(body, "max_tokens"),
         choices=asked.inputs * max(positive_int(body, "n") or 1, positive_int(body, "best_of") or 1),
@@ -58,7 +58,7 @@ READER = Reader(
 
 def watch(call: Call, headers: Mapping[str, str]) -> Meter:
     """A meter; it withholds the usage chunk the client did not ask for."""
-    return meter(READER, headers, withhold=call.stream and not call.wants_usage)
+    return meter(READER, headers, withhold=call.stream and not call.wants_usage, stream=call.stream)
 
 
 DIALECT = Dialect(

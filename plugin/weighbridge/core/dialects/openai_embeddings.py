@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from weighbridge.core.dialects import openai_answer, openai_refusal
 from weighbridge.core.dialects.answer import NOTHING, Reader, meter
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
-from weighbridge.core.dialects.body import decode, malformed, need
+from weighbridge.core.dialects.body import decode, malformed, model_of
 from weighbridge.core.dialects.openai_prompts import prompts
 from weighbridge.core.dialects.splice import splice
 from weighbridge.core.model import Call, RawCall
@@ -21,7 +21,7 @@ def parse(raw: RawCall) -> Call:
     asked = prompts(body["input"], "input")
     return Call(
         dialect=raw.dialect,
-        model=raw.model or need(body, "model", str),
+        model=model_of(body, raw.model),
         messages=asked.messages,
         inputs=asked.inputs,
         generates=False,

@@ -12,6 +12,9 @@ from weighbridge.core.model import Json, Message, Part, Role, Text, Thinking, To
 Item = Mapping[str, Any]
 ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
+BRINGS_TOOLS: Mapping[str, Role] = {"additional_tools": "system", "tool_search_output": "tool"}
+"""Items that add tools in the middle of a conversation, and whose they are."""
+
 
 def messages(value: Json) -> tuple[Message, ...]:
     """The turns of `input`: nothing, a string, or an array of items."""
@@ -32,9 +35,9 @@ def _message(item: Item, where: str) -> Message:
         if role is None:
             malformed(f"Invalid value for '{where}role'. Use one of {', '.join(ROLES)}.", where + "role")
         return Message(role, parts(item.get("content"), where + "content"))
-    if kind == "additional_tools":
-        # Read as tools of the request; nothing of it is a turn.
-        return Message("system", ())
+    if kind in BRINGS_TOOLS:
+        # What it says is read as tools of the request.
+        return Message(BRINGS_TOOLS[kind], ())
     read = KINDS.get(kind)
     if read is not None:
         return Message("assistant", (read(item, where),))

@@ -8,7 +8,7 @@ from typing import Any
 from weighbridge.core.dialects import openai_answer, openai_items, openai_refusal, openai_tools
 from weighbridge.core.dialects.answer import Reader, keys, meter
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
-from weighbridge.core.dialects.body import decode, need, positive_int, want
+from weighbridge.core.dialects.body import cache_kept, decode, model_of, positive_int, want
 from weighbridge.core.dialects.splice import Changes, keep_items, splice
 from weighbridge.core.dialects.turns import kept
 from weighbridge.core.model import Call, Json, Message, Part, RawCall, Text, Tool, Unseen
@@ -26,7 +26,7 @@ def parse(raw: RawCall) -> Call:
     form = want(want(body, "text", dict, {}), "format", dict, {}, "text.")
     return Call(
         dialect=raw.dialect,
-        model=raw.model or _model(body),
+        model=_model(raw, body),
         messages=(*_before(body), *openai_items.messages(body.get("input"))),
         tools=(*openai_tools.tools(body), *_later_tools(body)),
         tool_choice=openai_tools.choice(body.get("tool_choice")),
@@ -35,13 +35,15 @@ def parse(raw: RawCall) -> Call:
         least_output=LEAST_OUTPUT,
         stream=want(body, "stream", bool, False),
         tier=openai_answer.tier(want(body, "service_tier", str, "")),
+        caches=cache_kept(raw.body, "5m"),
         extra=_extra(reasoning, form),
     )
 
 
-def _model(body: Mapping[str, Any]) -> str:
+def _model(raw: RawCall, body: Mapping[str, Any]) -> str:
     # A stored prompt may bring its own model.
-    return want(body, "model", str, "") if body.get("prompt") is not None else need(body, "model", str)
+    stored = body.get("prompt") is not None and body.get("model") is None
+    return raw.model or "" if stored else model_of(body, raw.model)
 
 
 def _before(body: Mapping[str, Any]) -> Iterator[Message]:
@@ -65,7 +67,7 @@ def _later_tools(body: Mapping[str, Any]) -> tuple[Tool, ...]:
     items = body.get("input")
     found: list[Tool] = []
     for i, item in enumerate(items if isinstance(items, list) else []):
-        if isinstance(item, dict) and item.get("type") in ("additional_tools", "tool_search_output"):
+        if isinstance(item, dict) and item.get("type") in openai_items.BRINGS_TOOLS:
             found += openai_tools.tools(item, where=f"input[{i}].")
     return tuple(found)
 
@@ -100,7 +102,7 @@ READER = Reader(
 
 def watch(call: Call, headers: Mapping[str, str]) -> Meter:
     """A meter for an answer."""
-    return meter(READER, headers)
+    return meter(READER, headers, stream=call.stream)
 
 
 def count_reply(tokens: int) -> Json:

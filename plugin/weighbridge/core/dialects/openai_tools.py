@@ -13,6 +13,7 @@ from weighbridge.core.dialects.body import expect, malformed, need, objects, wan
 from weighbridge.core.model import Json, OutputSchema, Tool
 
 WRITTEN_BY_CLIENT = ("function", "custom")
+NESTED = (*WRITTEN_BY_CLIENT, "allowed_tools")
 CHOICES: Mapping[str, str] = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 
 
@@ -62,7 +63,8 @@ def choice(value: Json, param: str = "tool_choice") -> str:
         return CHOICES[value]
     wanted = expect(value, dict, param)
     kind = want(wanted, "type", str, "function", param + ".")
-    wanted = want(wanted, kind, dict, wanted, param + ".")
+    if kind in NESTED:
+        wanted = want(wanted, kind, dict, wanted, param + ".")
     if "mode" in wanted:
         return choice(wanted["mode"], f"{param}.mode")
     if kind in WRITTEN_BY_CLIENT:

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from weighbridge.core.errors import Refused
 from weighbridge.core.model import Call, Estimate, Model
 from weighbridge.core.policy.budget import Facts
-from weighbridge.core.policy.model import ModelRule, Policy
+from weighbridge.core.policy.model import ContextRule, ModelRule, Policy
 
 UNKNOWN_MAX_OUTPUT = 16_384
 """Output held for a model of which nothing is known (the usual ceiling of hosted chat models)."""
@@ -42,7 +42,18 @@ def too_long(model: Model, call: Call, estimate: Estimate, asked: int) -> Refuse
     )
 
 
-def refusal(policy: Policy, facts: Facts, estimate: Estimate) -> Refused | None:
+def exceeded(policies: tuple[Policy, ...], estimate: Estimate) -> ContextRule | None:
+    """The first enforced prompt limit this prompt is over and that knows a way out (trim, reroute)."""
+    for policy in policies:
+        rule = policy.context
+        if rule is None or policy.mode != "enforce" or rule.on_exceed == "reject":
+            continue
+        if estimate.upper > rule.max_input_tokens:
+            return rule
+    return None
+
+
+def refusal(policy: Policy, facts: Facts, estimate: Estimate, *, rerouted: bool) -> Refused | None:
     """What a policy's model list or prompt limit has against the call; None: nothing."""
     if policy.models is not None and not _listed(policy.models, facts):
         return Refused(
@@ -52,7 +63,9 @@ def refusal(policy: Policy, facts: Facts, estimate: Estimate) -> Refused | None:
             param="model",
         )
     rule = policy.context
-    if rule is not None and estimate.upper > rule.max_input_tokens:
+    if rule is None or (rerouted and rule.on_exceed == "reroute"):
+        return None
+    if estimate.upper > rule.max_input_tokens:
         return _overlong(estimate, rule.max_input_tokens, f"policy '{policy.name}' allows {rule.max_input_tokens}")
     return None
 

@@ -76,9 +76,10 @@ def _window(value: Any, path: Path) -> str:
     written = " ".join(text(value, path, "month").split())
     if written in CALENDAR or written == "lifetime":
         return written
+    known = f"{', '.join(CALENDAR)} or lifetime"
     if rolling(written) is not None:
-        return written
-    known = f"{', '.join(CALENDAR)}, lifetime or e.g. `rolling 5h` (s, m, h, d; at most 366d)"
+        # The ledger does not add up a rolling window's buckets yet; accepting it would promise too much.
+        raise PolicyError(path, f"must be {known}: rolling windows are not enforced in this version")
     raise PolicyError(path, f"must be {known}, not {value!r}")
 
 

@@ -74,7 +74,7 @@ def items(value: Any, path: Path) -> tuple[Any, ...]:
 def text(value: Any, path: Path, example: str) -> str:
     """Text that is not empty."""
     if not isinstance(value, str):
-        raise PolicyError(path, f"must be text, not {shown(value)}; write e.g. `{path[-1]}: \"{example}\"`")
+        raise PolicyError(path, f'must be text, not {shown(value)}; write e.g. `{path[-1]}: "{example}"`')
     if not value.strip() or value != value.strip():
         raise PolicyError(path, f"must not be empty nor begin or end with a blank; write e.g. `{path[-1]}: {example}`")
     if len(value) > LONGEST_TEXT:

@@ -9,6 +9,8 @@
 --
 -- 'late': the hold had expired, or was never made; charged all the same.  An id that was never
 -- held leaves a tombstone too, so that a reserve still on its way cannot hold after its settlement.
+-- Ending an open hold begins with a write that frees (ZREM), so a server that is out of memory lets
+-- it pass.
 
 local JOURNAL = KEYS[5]
 local id, entry = ARGV[4], ARGV[5]

@@ -42,8 +42,6 @@ class Rules:
     """Extended thinking switched on."""
     adaptive: float = 0.0
     """Adaptive thinking switched on."""
-    keeps_thinking: bool = False
-    """Thinking of earlier turns stays in the prompt."""
 
 
 V3 = Rules(text=Weights(token=1.034, digit=0.095, capital=0.15, foreign=0.3, line=0.7))

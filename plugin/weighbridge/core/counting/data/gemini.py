@@ -49,7 +49,16 @@ class Rules:
 
 TEXT = Weights(token=1.04, digit=0.2, foreign=0.1, line=0.23)
 G20 = Rules(
-    text=TEXT, cropped=True, second=25, block=0.0, strings=0.92, property=3.0, call=3.0, call_token=0.9, result_token=0.95
+    text=TEXT,
+    cropped=True,
+    second=25,
+    block=0.0,
+    strings=0.92,
+    property=3.0,
+    call=3.0,
+    call_token=0.9,
+    result=0.0,
+    result_token=0.95,
 )
 G25 = Rules(text=TEXT, signature=0.008, detail={"low": 64, "medium": 256, "high": 258})
 G3 = replace(
@@ -76,5 +85,7 @@ GENERATIONS = (
     (re.compile(r"gemini-2\.5"), G25),
 )
 """First match on the model's name; else the newest."""
+EXPANDED = 5
+"""How often a reference that contains itself is followed."""
 LETTER = (612, 792)
 """A page's shape where it is not read, in points."""

@@ -1,0 +1,192 @@
+"""`weighbridge policy`: limits and rules, edited as a file and applied to the store."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TextIO
+
+import click
+import yaml
+
+from weighbridge.adapters.cli import options, show
+from weighbridge.adapters.cli.named import unknown
+from weighbridge.adapters.cli.session import ledger
+from weighbridge.core.ledger import Fetch, Put
+from weighbridge.core.policy import parse, shelf
+from weighbridge.core.policy.budget import amount_text
+from weighbridge.core.policy.model import Policy
+from weighbridge.ledger import Store
+from weighbridge.settings import read_policies
+from weighbridge.settings.source import parse as read_tree
+
+Document = Mapping[str, Any]
+Fate = Literal["created", "configured", "unchanged"]
+STYLES: Mapping[str, str] = {"created": "green", "configured": "yellow", "unchanged": "dim"}
+DIFF_STYLES: Mapping[str, str] = {"+": "green", "-": "red", "@": "dim"}
+
+file_option = click.option(
+    "-f", "--file", "file", type=click.File("r", encoding="utf-8"), required=True, metavar="F", help="YAML; - is standard input."
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A document of the file beside the one in force."""
+
+    name: str
+    old: Document | None
+    new: Document
+
+    @property
+    def fate(self) -> Fate:
+        """What applying the file does to it."""
+        if self.old is None:
+            return "created"
+        return "unchanged" if self.old == self.new else "configured"
+
+    @property
+    def label(self) -> str:
+        """The name people know it by."""
+        return "defaults" if self.name == shelf.DEFAULTS else self.name
+
+
+@click.group("policy")
+def command() -> None:
+    """Limits and rules: edited as a file, applied to the store, in force within a second."""
+
+
+@command.command()
+@file_option
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@options.as_json
+@options.common
+def apply(file: TextIO, dry_run: bool, as_json: bool) -> None:
+    """Create and change policies as the file says.  What is not in the file stays as it is."""
+    wanted = _read(file)
+    with ledger() as store:
+        changes = _changes(wanted, store)
+        changed = {change.name: change.new for change in changes if change.fate != "unchanged"}
+        if changed and not dry_run:
+            store.run(Put("policies", changed))
+    if as_json:
+        return show.document([{"name": change.label, "result": change.fate} for change in changes])
+    ending = "  (dry run)" if dry_run else ""
+    for change in changes:
+        show.line(f"{change.label}  {change.fate}{ending}", STYLES[change.fate])
+
+
+@command.command()
+@file_option
+@options.common
+@click.pass_context
+def diff(ctx: click.Context, file: TextIO) -> None:
+    """Show what applying the file would change.  Exit status 1: something."""
+    wanted = _read(file)
+    with ledger() as store:
+        changes = [change for change in _changes(wanted, store) if change.fate != "unchanged"]
+    for change in changes:
+        for line in _unified(change):
+            show.line(line, DIFF_STYLES.get(line[0], ""))
+    ctx.exit(1 if changes else 0)
+
+
+@command.command("list")
+@options.as_json
+@options.common
+def list_policies(as_json: bool) -> None:
+    """All policies in force."""
+    with ledger() as store:
+        documents = store.run(Fetch("policies"))
+    policies, _ = shelf.read(documents)
+    if as_json:
+        return show.document([parse.document(policy) for policy in policies])
+    if not policies:
+        return show.line("There is no policy yet.  Apply some: weighbridge policy apply -f policies.yaml")
+    show.table(("name", "match", "allows", "window", "per", "mode"), [_row(policy) for policy in policies])
+
+
+@command.command("show")
+@click.argument("name")
+@options.as_json
+@options.common
+def show_policy(name: str, as_json: bool) -> None:
+    """One policy as the file would have it; `defaults` for the defaults."""
+    with ledger() as store:
+        documents = store.run(Fetch("policies"))
+    found = documents.get(shelf.DEFAULTS if name == "defaults" else name)
+    if found is None:
+        raise unknown("policy", name, _names(documents))
+    if as_json:
+        return show.document(found)
+    show.line(_yaml(found).rstrip())
+
+
+@command.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@options.common
+def delete(names: tuple[str, ...]) -> None:
+    """Take policies out of force.  What their budgets have spent is kept, and holds again if they return."""
+    with ledger() as store:
+        known = _names(store.run(Fetch("policies")))
+        for name in names:
+            if name not in known:
+                raise unknown("policy", name, known)
+        store.run(Put("policies", {}, drop=names))
+    for name in names:
+        show.line(f"{name}  deleted", "red")
+
+
+def _read(file: TextIO) -> dict[str, Document]:
+    """The file's documents, as the shelf keeps them.  Raises ConfigError with file and line."""
+    written = file.read()
+    policies, defaults = read_policies(written, file.name)
+    documents = shelf.write(policies, defaults)
+    if "defaults" not in read_tree(written, file.name).data:
+        # A file that is silent about the defaults does not reset them.
+        del documents[shelf.DEFAULTS]
+    return dict(documents)
+
+
+def _changes(wanted: Mapping[str, Document], store: Store) -> list[Change]:
+    stands = store.run(Fetch("policies"))
+    return [Change(name, stands.get(name), document) for name, document in wanted.items()]
+
+
+def _names(documents: Mapping[str, Any]) -> list[str]:
+    return sorted(documents.keys() - {shelf.DEFAULTS})
+
+
+def _yaml(document: Document) -> str:
+    return str(yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100))
+
+
+def _unified(change: Change) -> Iterable[str]:
+    old = [] if change.old is None else _yaml(change.old).splitlines()
+    return difflib.unified_diff(
+        old, _yaml(change.new).splitlines(), f"{change.label} (in force)", f"{change.label} (file)", lineterm=""
+    )
+
+
+def _row(policy: Policy) -> tuple[str, ...]:
+    return (
+        policy.name,
+        ", ".join(f"{field} {glob}" for field, glob in policy.match.items()) or "every call",
+        "; ".join(_allows(policy)),
+        policy.window.text or "-" if policy.unit else "-",
+        ", ".join(policy.per) or "-",
+        policy.mode,
+    )
+
+
+def _allows(policy: Policy) -> Iterable[str]:
+    if policy.unit is not None:
+        at_once = policy.unit == "calls"
+        yield f"{policy.limit:,} at once" if at_once else amount_text(policy.limit, policy.unit)
+    if policy.context is not None:
+        yield f"prompts up to {policy.context.max_input_tokens:,} tokens"
+    if policy.models is not None and policy.models.allow:
+        yield "models " + ", ".join(policy.models.allow)
+    if policy.models is not None and policy.models.deny:
+        yield "not models " + ", ".join(policy.models.deny)

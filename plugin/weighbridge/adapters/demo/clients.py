@@ -1,0 +1,51 @@
+"""The official SDKs, with nothing changed but base URL and key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import anthropic
+import openai
+from google import genai
+from google.genai import types
+
+TAG_HEADER = "x-weighbridge-tags"
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """One team's three SDKs.  This machine's proxies are left out: the gateway is on loopback."""
+
+    openai: openai.OpenAI
+    anthropic: anthropic.Anthropic
+    google: genai.Client
+
+    @classmethod
+    def at(cls, url: str, key: str, **openai_options: Any) -> Clients:
+        """Clients of the gateway at `url`."""
+        return cls(
+            openai.OpenAI(
+                base_url=f"{url}/v1",
+                api_key=key,
+                http_client=openai.DefaultHttpxClient(trust_env=False),
+                **openai_options,
+            ),
+            anthropic.Anthropic(
+                base_url=url, api_key=key, http_client=anthropic.DefaultHttpxClient(trust_env=False)
+            ),
+            genai.Client(
+                api_key=key, http_options=types.HttpOptions(base_url=url, client_args={"trust_env": False})
+            ),
+        )
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self.openai.close()
+        self.anthropic.close()
+        self.google.close()
+
+
+def tag(number: int) -> dict[str, str]:
+    """The header that marks a request, so that its line in the journal can be found."""
+    return {TAG_HEADER: f"call={number}"}
