@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
 import click
 import pytest
+
+from weighbridge.settings import load_policies
 
 CHECKOUT = Path(__file__).parents[1]
 MAIN_JOB = "python3 -m venv .venv && .venv/bin/pip install '.[demo]' && .venv/bin/weighbridge demo --once"
@@ -63,12 +66,13 @@ def understood(arguments: list[str]) -> None:
     command: click.Command = cli
     context = None
     rest = list(arguments)
-    while isinstance(command, click.Group):
-        context = command.make_context("weighbridge", rest, parent=context, allow_interspersed_args=False)
-        _, found, rest = command.resolve_command(context, [*context._protected_args, *context.args])
-        assert found is not None
-        command = found
-    command.make_context(command.name, rest, parent=context)
+    with ExitStack() as opened:
+        while isinstance(command, click.Group):
+            context = opened.enter_context(command.make_context("weighbridge", rest, parent=context))
+            _, found, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+            assert found is not None
+            command = found
+        opened.enter_context(command.make_context(command.name, rest, parent=context))
 
 
 @cache
@@ -93,13 +97,26 @@ def test_every_command_line_is_understood():
         understood(arguments)
 
 
+def test_every_policy_is_understood(tmp_path):
+    shown = [block for language, block in fenced(readme()) if language == "yaml" and block.startswith("policies:")]
+    for number, block in enumerate(shown):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(block)
+        policies, _ = load_policies(file)
+        assert policies
+
+
+def test_every_python_block_compiles():
+    for number, (language, block) in enumerate(fenced(readme())):
+        if language == "python":
+            compile(block, f"README.md, block {number}", "exec")
+
+
 def test_every_link_to_a_file_leads_somewhere():
     for page in (CHECKOUT / "README.md", CHECKOUT / "plugin/README.md"):
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
-
-# --- the reading itself ------------------------------------------------------------------------
 
 SPEAK = {
     "plain": ("```\nweighbridge serve\n```\n", []),

@@ -98,7 +98,8 @@ class Scale:
         provider = raw.provider or self.provider_of(call)
         model = self.catalogue.model(call.model, provider)
         policies = matching(rules.policies, facts_of(call, model, raw.principal, provider))
-        counted = estimate(call, model, self.tokenizer(model.tokenizer), ceiling(model, policies))
+        limit = ceiling(model, policies, call.inputs)
+        counted = estimate(call, model, self.tokenizer(model.tokenizer), limit)
         return Weighed(call, model, counted, raw.principal, provider, detour), policies
 
     def _parse(self, raw: RawCall, detour: Amendment) -> Call:

@@ -70,7 +70,7 @@ def logging_hook(event: Event) -> None:
             log.info("refused reason=%s model=%s: %s", error.reason, model, error.message)
         case Unsettled(ticket, ending, error):
             log.error("unsettled id=%s model=%s ending=%s: %s", ticket.id, ticket.call.model, type(ending).__name__, error)
-        case Closed(ticket, _, "late", nano):
+        case Closed(ticket, _, "late", nano) if ticket.holds:
             log.warning("late settlement id=%s charged=%d nano-USD", ticket.id, nano)
         case _:
             log.debug("%s id=%s", type(event).__name__, event.ticket.id)

@@ -8,7 +8,6 @@ stand-in and Redis share the other core.  Prints Markdown.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -108,7 +107,7 @@ def weighbridge(*arguments: object) -> list[str]:
 def key_header(config: Path) -> tuple[str, ...]:
     """The header line of a new key."""
     command = weighbridge("key", "create", "--org", "o", "--team", "t", "--user", "u", "--config", config, "--json")
-    made = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=os.environ)
+    made = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     return (f"authorization: Bearer {json.loads(made.stdout)['key']}",)
 
 

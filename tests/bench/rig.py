@@ -21,6 +21,8 @@ from typing import Final, Literal
 HERE: Final = Path(__file__).parent
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 START_SECONDS: Final = 60
+WARM_UP_SECONDS: Final = 1.0
+"""Load before anything is measured: vocabularies are read and every chat is seen once."""
 Kind = Literal["json", "stream"]
 KINDS: Final[tuple[Kind, ...]] = ("json", "stream")
 TITLES: Final[dict[Kind, str]] = {
@@ -78,9 +80,9 @@ def script(name: str, *arguments: object) -> list[str]:
 
 
 @contextmanager
-def server(command: Sequence[str], port: int, core: int, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+def server(command: Sequence[str], port: int, core: int) -> Iterator[subprocess.Popen[bytes]]:
     """A process that listens on `port`, kept on one core where the machine has two."""
-    process = subprocess.Popen(command, env=os.environ | variables, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
         stay_on(core, process.pid)
         wait_for(port, process)
@@ -153,6 +155,8 @@ def _on_second_core() -> None:
 def rounds(targets: Sequence[Target], cases: Iterable[Case], repeat: int, seconds: float) -> Results:
     """Every case on every target, `repeat` times over, so that the machine's moods hit all alike."""
     cases = tuple(cases)
+    for target in targets:
+        measure(target, Case("json", 4), WARM_UP_SECONDS)
     results: Results = {(target.name, case): [] for target in targets for case in cases}
     for number in range(repeat):
         for case in cases:

@@ -18,17 +18,38 @@ FLASH = {
     "max_output_tokens": 65_536,
 }
 ROWS = {
-    "gpt-4o": {"input_cost_per_token": 2.5e-06, "output_cost_per_token": 1e-05, "max_input_tokens": 128_000, "max_output_tokens": 16_384},
+    "gpt-4o": {
+        "input_cost_per_token": 2.5e-06,
+        "output_cost_per_token": 1e-05,
+        "max_input_tokens": 128_000,
+        "max_output_tokens": 16_384,
+    },
     "azure/gpt-4o": {"input_cost_per_token": 2.75e-06, "output_cost_per_token": 1.1e-05, "max_input_tokens": 128_000},
     "gpt-3.5-turbo": {"input_cost_per_token": 5e-07, "output_cost_per_token": 1.5e-06, "max_input_tokens": 16_385},
-    "gpt-5": {"input_cost_per_token": 1.25e-06, "output_cost_per_token": 1e-05, "max_input_tokens": 272_000, "max_output_tokens": 128_000},
+    "gpt-5": {
+        "input_cost_per_token": 1.25e-06,
+        "output_cost_per_token": 1e-05,
+        "max_input_tokens": 272_000,
+        "max_output_tokens": 128_000,
+    },
     "gpt-5.4": {"input_cost_per_token": 2.5e-06, "output_cost_per_token": 1.5e-05, "max_input_tokens": 1_050_000},
     "claude-sonnet-4-5": {"input_cost_per_token": 3e-06, "output_cost_per_token": 1.5e-05, "max_input_tokens": 200_000},
-    "claude-haiku-4-5-20251001": {"input_cost_per_token": 1e-06, "output_cost_per_token": 5e-06, "max_input_tokens": 200_000},
-    "us.anthropic.claude-sonnet-4-5-20250929-v1:0": {"input_cost_per_token": 3.3e-06, "output_cost_per_token": 1.65e-05},
+    "claude-haiku-4-5-20251001": {
+        "input_cost_per_token": 1e-06,
+        "output_cost_per_token": 5e-06,
+        "max_input_tokens": 200_000,
+    },
+    "us.anthropic.claude-sonnet-4-5-20250929-v1:0": {
+        "input_cost_per_token": 3.3e-06,
+        "output_cost_per_token": 1.65e-05,
+    },
     "gemini-2.5-flash": {"input_cost_per_token": 9e-07, "output_cost_per_token": 9e-06, "max_input_tokens": 1_048_576},
     "gemini/gemini-2.5-flash": FLASH,
-    "groq/llama-3.3-70b-versatile": {"input_cost_per_token": 5.9e-07, "output_cost_per_token": 7.9e-07, "max_input_tokens": 128_000},
+    "groq/llama-3.3-70b-versatile": {
+        "input_cost_per_token": 5.9e-07,
+        "output_cost_per_token": 7.9e-07,
+        "max_input_tokens": 128_000,
+    },
     "xai/grok-4": {"input_cost_per_token": 3e-06, "output_cost_per_token": 1.5e-05},
     "ft:gpt-4o-2024-08-06": {"input_cost_per_token": 3.75e-06, "output_cost_per_token": 1.5e-05},
     "dall-e-3": {"input_cost_per_image": 0.04},
@@ -64,7 +85,9 @@ FOUND = [
 ]
 
 
-@pytest.mark.parametrize(("name", "provider", "entry", "priced"), FOUND, ids=[f"{n} at {p or 'any'}" for n, p, _, _ in FOUND])
+@pytest.mark.parametrize(
+    ("name", "provider", "entry", "priced"), FOUND, ids=[f"{n} at {p or 'any'}" for n, p, _, _ in FOUND]
+)
 def test_lookup(name: str, provider: str, entry: str, priced: bool) -> None:
     model = CATALOGUE.model(name, provider)
     assert (model.name, model.entry, bool(model.prices)) == (name, entry, priced)
@@ -114,7 +137,12 @@ def test_rates_are_exact_and_silent_ones_follow() -> None:
     assert (first, above) == (0, 200_000)
     assert (low.input, low.output, low.cache_read) == (300_000_000, 2_500_000_000, 30_000_000)
     assert (low.cache_write, low.cache_write_1h, low.reasoning) == (low.input, low.input, low.output)
-    assert (high.input, high.audio_input, high.cache_read, high.output) == (600_000_000, 2 * 10**9, 60_000_000, low.output)
+    assert (high.input, high.audio_input, high.cache_read, high.output) == (
+        600_000_000,
+        2 * 10**9,
+        60_000_000,
+        low.output,
+    )
     assert set(table) == {"", "batch"}
     (_, batch), (_, batch_high) = table["batch"].steps
     assert (batch.input, batch.audio_input, batch.cache_read) == (150_000_000, 500_000_000, 15_000_000)
@@ -132,14 +160,27 @@ def test_a_fraction_of_a_nano_dollar_is_rounded_up() -> None:
 
 def test_overrides_lie_over_the_row() -> None:
     laid = {
-        "my-finetune": {"max_input_tokens": 32_000, "max_output_tokens": 4096, "input_usd_per_mtok": 1.2, "output_usd_per_mtok": 4.8},
+        "my-finetune": {
+            "max_input_tokens": 32_000,
+            "max_output_tokens": 4096,
+            "input_usd_per_mtok": 1.2,
+            "output_usd_per_mtok": 4.8,
+        },
         "gpt-4o": {"max_output_tokens": 100},
     }
     catalogue = Catalogue(ROWS, laid)
     mine, known = catalogue.model("my-finetune", "openai"), catalogue.model("gpt-4o", "openai")
     assert (mine.entry, mine.window, mine.max_output) == ("my-finetune", 32_000, 4096)
     assert (mine.prices[""].steps[0][1].input, mine.prices[""].steps[0][1].cache_read) == (1_200_000_000, 1_200_000_000)
-    assert (known.max_output, known.max_input, known.prices) == (100, 128_000, CATALOGUE.model("gpt-4o", "openai").prices)
+    assert (known.max_output, known.max_input, known.prices) == (
+        100,
+        128_000,
+        CATALOGUE.model("gpt-4o", "openai").prices,
+    )
+
+
+def test_a_name_as_long_as_a_book_is_unknown() -> None:
+    assert CATALOGUE.model("a/" * 1_000_000).entry == ""
 
 
 def test_names_from_clients_do_not_pile_up() -> None:

@@ -31,9 +31,6 @@ def sse(*events: Any, named: bool = False, done: bool = False) -> tuple[bytes, .
     return (*chunks, *([b"data: [DONE]\n\n"] if done else []))
 
 
-# --- OpenAI ------------------------------------------------------------------------------------
-
-
 def chat(seen: Seen) -> Answer:
     """`/v1/chat/completions`."""
     asked = seen.json()
@@ -128,9 +125,6 @@ def models(seen: Seen) -> Answer:
     return Answer.json({"object": "list", "data": [row]})
 
 
-# --- Anthropic ---------------------------------------------------------------------------------
-
-
 def messages(seen: Seen) -> Answer:
     """`/v1/messages`."""
     asked = seen.json()
@@ -168,9 +162,6 @@ def messages(seen: Seen) -> Answer:
     return Answer.stream(*sse(*events, named=True))
 
 
-# --- Gemini ------------------------------------------------------------------------------------
-
-
 def gemini(seen: Seen) -> Answer:
     """`:generateContent` and `:streamGenerateContent`, with and without `alt=sse`."""
     tools = seen.json().get("tools")
@@ -199,8 +190,6 @@ def json_array(*events: Any) -> tuple[bytes, ...]:
     chunks = [(b"[" if i == 0 else b",\r\n") + json.dumps(event, indent=2).encode() for i, event in enumerate(events)]
     return (*chunks, b"\n]")
 
-
-# --- the table ---------------------------------------------------------------------------------
 
 ROUTES: dict[str, Callable[[Seen], Answer]] = {
     "/v1/chat/completions": chat,

@@ -75,11 +75,16 @@ def test_what_would_be_clamped(gateway: Gateway) -> None:
 
 def test_what_cannot_be_read(gateway: Gateway, key_of: KeyOf) -> None:
     url, headers = f"{gateway.url}/weighbridge/check", {"authorization": f"Bearer {key_of('free')}"}
-    for body in (b"", b"[]", b'{"what": "is this"}', b'{"model": 1, "messages": []}'):
+    for body in (b"", b"[]", b'{"what": "is this"}'):
         answer = httpx.post(url, content=body, headers=headers)
         assert (answer.status_code, answer.json()["reason"]) == (400, "malformed")
     unknown = httpx.post(url, json=GOOD["openai-chat"][1], headers=headers, params={"dialect": "klingon"})
     assert unknown.status_code == 400
+
+
+def test_what_would_be_malformed(gateway: Gateway, key_of: KeyOf) -> None:
+    verdict = check(gateway, key_of("free"), "openai-chat", {"model": 1, "messages": []}).json()
+    assert (verdict["decision"], verdict["reason"]) == ("refuse", "malformed")
 
 
 def test_it_asks_for_a_key_too(gateway: Gateway, key_of: KeyOf) -> None:

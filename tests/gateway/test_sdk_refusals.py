@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from gateway.running import Gateway
-from gateway.sdks import QUESTION, SDKS, Asking, anthropic_at, counted, genai_at, openai_at
+from gateway.sdks import (
+    CHAT_MODEL,
+    CLAUDE,
+    GEMINI,
+    QUESTION,
+    SDKS,
+    Asking,
+    anthropic_at,
+    counted,
+    genai_at,
+    openai_at,
+)
 from gateway.upstream import Upstream, until
 
 KeyOf = Callable[[str], str]
@@ -119,7 +131,7 @@ def test_revoked_key(gateway: Gateway, sdk: Asking) -> None:
 
 
 def test_expired_key(gateway: Gateway) -> None:
-    made = gateway.key("free", expires="1s")
+    made = gateway.key("free", expires=(datetime.now(UTC) + timedelta(seconds=3)).isoformat())
     sdk = SDKS["openai"]
 
     def stopped() -> bool:
@@ -136,15 +148,16 @@ def test_malformed(gateway: Gateway, key_of: KeyOf) -> None:
     key = key_of("free")
     wrong: Any = -5
     messages: Any = [{"role": "user", "content": QUESTION}]
+    google = genai_at(gateway.url, key)
     tries: dict[str, Callable[[], Any]] = {
         "openai": lambda: openai_at(gateway.url, key).chat.completions.create(
-            model="gpt-4o-mini", messages=messages, max_tokens=wrong
+            model=CHAT_MODEL, messages=messages, max_tokens=wrong
         ),
         "anthropic": lambda: anthropic_at(gateway.url, key).messages.create(
-            model="claude-haiku-4-5", messages=messages, max_tokens=wrong
+            model=CLAUDE, messages=messages, max_tokens=wrong
         ),
-        "google-genai": lambda: genai_at(gateway.url, key).models.generate_content(
-            model="gemini-2.5-flash", contents=QUESTION, config={"max_output_tokens": wrong}
+        "google-genai": lambda: google.models.generate_content(
+            model=GEMINI, contents=QUESTION, config={"max_output_tokens": wrong}
         ),
     }
     for name, attempt in tries.items():

@@ -38,9 +38,6 @@ def at(gateway: Gateway, key_of: KeyOf) -> tuple[str, str]:
     return gateway.url, key_of("free")
 
 
-# --- openai ------------------------------------------------------------------------------------
-
-
 def test_openai_chat(at: tuple[str, str], gateway: Gateway) -> None:
     with openai_at(*at) as client:
         raw = client.chat.completions.with_raw_response.create(**CHAT)
@@ -101,9 +98,6 @@ def test_openai_model_list_and_count(at: tuple[str, str]) -> None:
     assert 5 < counted.input_tokens < 20
 
 
-# --- anthropic ---------------------------------------------------------------------------------
-
-
 def test_anthropic_messages(at: tuple[str, str], gateway: Gateway) -> None:
     with anthropic_at(*at) as client:
         raw = client.messages.with_raw_response.create(**CLAUDE_CHAT)
@@ -142,9 +136,6 @@ def test_anthropic_count_with_beta_header(at: tuple[str, str]) -> None:
             model=CLAUDE, messages=CLAUDE_CHAT["messages"], tools=[ANTHROPIC_TOOL]
         )
     assert plain.input_tokens == beta.input_tokens < with_tools.input_tokens
-
-
-# --- google-genai ------------------------------------------------------------------------------
 
 
 def test_genai(at: tuple[str, str]) -> None:

@@ -1,48 +1,19 @@
 from __future__ import annotations
 
-import asyncio
-import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-from ledger.servers import Server, binaries
 
-from weighbridge.core.ledger import Verb
-from weighbridge.ledger import AsyncStore, Store
+from ledger.servers import Server, binaries
+from ledger.stores import UPKEEP, Sync, fresh
+from weighbridge.ledger import Store
 from weighbridge.ledger.embedded import join
 from weighbridge.ledger.memory import AsyncMemoryStore, MemoryStore
 from weighbridge.ledger.redis import AsyncRedisStore, RedisStore
 from weighbridge.ledger.upkeep import Upkeep
-
-T = TypeVar("T")
-MINUTE = 60_000
-UPKEEP = Upkeep(retention_ms=10 * MINUTE, sweep=2, sweep_short=50)
-"""Small, so that its edges are met."""
-
-_numbers = itertools.count()
-
-
-class Sync:
-    """An async store, asked from a test that is not."""
-
-    def __init__(self, store: AsyncStore) -> None:
-        self.store = store
-        self.runner = asyncio.Runner()
-
-    def run(self, verb: Verb[T]) -> T:
-        return self.runner.run(self.store.run(verb))
-
-    def close(self) -> None:
-        self.runner.run(self.store.close())
-        self.runner.close()
-
-
-def fresh() -> str:
-    """A prefix no other test uses."""
-    return f"test{next(_numbers)}"
 
 
 @pytest.fixture(scope="session")
@@ -120,3 +91,25 @@ def store(request: Any) -> Iterator[Store]:
     opened = STORES[request.param](request, UPKEEP)
     yield opened
     opened.close()
+
+
+def _sync(url: str, **options: Any) -> Store:
+    return RedisStore(url, **options)
+
+
+def _async(url: str, **options: Any) -> Store:
+    return Sync(AsyncRedisStore(url, **options))
+
+
+@pytest.fixture(params=[_sync, _async], ids=["sync", "async"])
+def opened(request: Any) -> Iterator[Callable[..., Store]]:
+    """Opens stores that are closed after the test."""
+    stores: list[Store] = []
+
+    def open_one(url: str, **options: Any) -> Store:
+        stores.append(request.param(url, **{"prefix": fresh(), **options}))
+        return stores[-1]
+
+    yield open_one
+    for store in stores:
+        store.close()

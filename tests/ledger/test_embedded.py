@@ -13,8 +13,8 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
-from ledger.servers import binaries
 
+from ledger.servers import binaries
 from weighbridge.core.errors import ConfigError, StoreUnavailable
 from weighbridge.core.ledger import Charge, Counter, Peek, Settle, State
 from weighbridge.ledger import embedded

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from ledger.conftest import UPKEEP, fresh
-from ledger.servers import Server
 
+from ledger.servers import Server
+from ledger.stores import UPKEEP, fresh
 from weighbridge.core.ledger import (
     Charge,
     Counter,
@@ -121,8 +121,8 @@ class Books(RuleBasedStateMachine):
         if self.both(verb).outcome != "already":
             for charge in billed:
                 self.spent[charge.counter.field] += charge.amount
-        if again:
-            assert self.both(verb).outcome == "already"
+            if again:
+                assert self.both(verb).outcome == "already"
 
     @rule(id=ids, lease=leases)
     def renew(self, id: str, lease: int) -> None:
@@ -159,7 +159,7 @@ class Books(RuleBasedStateMachine):
             if not counter.end:
                 assert state.spent == self.spent[counter.field]
         assert +held == Tally({c.field: s.held for c, s in found.items() if s.held})
-        journal = Tally[str]()
+        journal: Tally[str] = Tally()
         for entry in self.memory.run(Entries()):
             journal.update(dict_sum(entry.charges))
         assert +journal == +self.spent

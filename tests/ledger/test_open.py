@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ledger.servers import Server, binaries
 
+from ledger.servers import Server, binaries
 from weighbridge.core.errors import ConfigError
 from weighbridge.core.ledger import Counter, Granted, Hold, Reserve
 from weighbridge.ledger.open import open_async_store, open_store

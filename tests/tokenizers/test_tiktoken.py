@@ -17,7 +17,9 @@ from weighbridge.tokenizers import tiktoken as ours
 TEXT = "Weighed 1234567 times — 'twas «déjà vu», 再び。\n\n\tdef f(x):\r\n    return x // 2  # ok\n" * 3
 
 
-@pytest.mark.parametrize(("name", "tokens"), [("o200k_base", 5), ("cl100k_base", 5), ("p50k_base", 5), ("o200k_harmony", 5)])
+@pytest.mark.parametrize(
+    ("name", "tokens"), [("o200k_base", 5), ("cl100k_base", 5), ("p50k_base", 5), ("o200k_harmony", 5)]
+)
 def test_known_vocabularies(name: str, tokens: int) -> None:
     assert load(name).count("antidisestablishmentarianism") in (tokens, tokens + 1)
     assert load(name).count(TEXT) > 60
@@ -41,7 +43,7 @@ def test_an_unknown_name_says_which_are_known() -> None:
 
 def test_a_damaged_file_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ours.BUNDLED, "p50k_base", replace(ours.BUNDLED["p50k_base"], sha256="0" * 64))
-    with pytest.raises(ConfigError, match="damaged.*pip install --force-reinstall litellm"):
+    with pytest.raises(ConfigError, match=r"damaged.*pip install --force-reinstall litellm"):
         ours.load_encoding("p50k_base")
 
 
@@ -66,4 +68,7 @@ def test_litellm_is_not_imported() -> None:
         "import sys; from weighbridge.tokenizers import load; from weighbridge.modeltable import rows;"
         "load('o200k_base').count('x'); assert rows()['gpt-4o']; sys.exit('litellm' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, check=False).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, check=False).returncode
+        == 0
+    )

@@ -135,12 +135,13 @@ def unheld(planned: Plan) -> Ticket:
     return admit(planned, Granted(planned.reserve.want, (), 0))
 
 
-def ceiling(model: Model, policies: tuple[Policy, ...]) -> int | None:
+def ceiling(model: Model, policies: tuple[Policy, ...], inputs: int = 1) -> int | None:
     """The most prompt tokens that can pass, so that counting may stop above it; None: no limit."""
     rules = [p.context for p in policies if p.context is not None and p.mode == "enforce"]
     # A prompt too long for a rerouting policy goes on, to another model.
     limits = [rule.max_input_tokens for rule in rules if rule.on_exceed != "reroute"]
-    limits += [n for n in (model.max_input, model.window) if n is not None]
+    # The window is there for each input of its own.
+    limits += [n * inputs for n in (model.max_input, model.window) if n is not None]
     return min(limits, default=None)
 
 
@@ -176,7 +177,7 @@ def _output(weighed: Weighed, defaults: Defaults) -> tuple[int, int]:
     call = weighed.call
     if not call.generates:
         return 0, 0
-    room = context.output_room(weighed.model, weighed.estimate)
+    room = context.output_room(weighed.model, call, weighed.estimate)
     asked = call.max_output if call.max_output is not None else room
     if asked is None:
         # Nothing bounds this answer but the provider: hold what most models can write at most.

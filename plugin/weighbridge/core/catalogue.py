@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from weighbridge.core.model import NANO, Json, Model, Price, Rates
 
+LONGEST = 256
+"""Characters of a name that is looked up; no provider has longer ones."""
 REMEMBERED = 4096
 """Names whose lookup is kept; names come from clients, so they are bounded."""
 
@@ -49,6 +51,8 @@ TIERS = {"": "", "flex": "_flex", "priority": "_priority", "batch": "_batches"}
 """Service tier -> suffix of the row's fields."""
 STEP = re.compile(r"^input_cost_per_token_above_(\d+)k_tokens")
 FIELDS = {
+    "input": ("input_cost_per_token{}", "input"),
+    "output": ("output_cost_per_token{}", "output"),
     "cache_read": ("cache_read_input_token_cost{}", "input"),
     "cache_write": ("cache_creation_input_token_cost{}", "input"),
     "cache_write_1h": ("cache_creation_input_token_cost_above_1hr{}", "cache_write"),
@@ -76,6 +80,8 @@ class Catalogue:
     def model(self, name: str, provider: str = "") -> Model:
         """What is known of a model asked for under `name` at a configured provider.  Never raises:
         of an unknown model the family is guessed, the rest is empty."""
+        if len(name) > LONGEST:
+            return Model(name, family=family(name[-LONGEST:]))
         known = self._known.get((name, provider))
         if known is None:
             if len(self._known) >= REMEMBERED:
@@ -224,27 +230,32 @@ def prices(row: Mapping[str, Any]) -> Mapping[str, Price]:
 
 
 def _rates(row: Mapping[str, Any], step: int, tier: str) -> Rates:
-    """The rates of a step and tier.  A missing field costs what it costs beside them (the standard
-    tier, or the first step), scaled as the input (or output) rate is."""
+    """The rates of a step and tier.  Where the row is silent they follow the reference's, scaled as
+    its input (or output) rate is."""
     suffix = (f"_above_{step // 1000}k_tokens" if step else "") + tier
-    if suffix:
-        base = _rates(row, step, "") if tier else _rates(row, 0, "")
-        first = _rates(row, 0, tier) if tier and step else base
-        known = {name: getattr(base, name) for name in Rates.__slots__}
-        scale = (first, _rates(row, 0, "")) if tier and step else (base, base)
-    else:
-        known, scale = {}, None
+    known = _reference(row, step, tier)
     rates: dict[str, int] = {}
-    for side in ("input", "output"):
-        named = _rate(row, f"{side}_cost_per_token{suffix}")
-        default = _scaled(known[side], getattr(scale[0], side), getattr(scale[1], side)) if scale else 0
-        rates[side] = default if named is None else named
     for name, (field, fallback) in FIELDS.items():
-        named = _rate(row, field.format(suffix))
+        stated = _rate(row, field.format(suffix))
         side = "output" if "output" in field else "input"
-        default = _scaled(known[name], rates[side], known[side]) if known else rates[fallback]
-        rates[name] = default if named is None else named
+        if stated is not None:
+            rates[name] = stated
+        elif known is None:
+            rates[name] = rates[fallback]
+        else:
+            rates[name] = known[name] if name == side else _scaled(known[name], rates[side], known[side])
     return Rates(**rates)
+
+
+def _reference(row: Mapping[str, Any], step: int, tier: str) -> Mapping[str, int] | None:
+    """What a step's or tier's rates follow: the standard ones; None for these themselves."""
+    if not step and not tier:
+        return None
+    standard = asdict(_rates(row, 0, ""))
+    if not step or not tier:
+        return standard
+    longer, at_tier = asdict(_rates(row, step, "")), asdict(_rates(row, 0, tier))
+    return {name: _scaled(longer[name], at_tier[name], standard[name]) for name in standard}
 
 
 def _scaled(rate: int, by: int, of: int) -> int:

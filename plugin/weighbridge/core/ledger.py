@@ -90,9 +90,6 @@ class Verb(Generic[T]):
     __slots__ = ()
 
 
-# --- reserve -----------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Granted:
     """All counters had room: the amounts are held under the call's id."""
@@ -137,9 +134,6 @@ class Reserve(Verb["Granted | Short | Moved"]):
     lease_ms: int = 120_000
     now: int | None = None
     """The clock, in tests only; None: the store's own."""
-
-
-# --- settle, renew -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +211,6 @@ class Renew(Verb[bool]):
     now: int | None = None
 
 
-# --- look --------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Peek(Verb["tuple[State, ...]"]):
     """Counters as they stand; one never touched is (0, 0)."""
@@ -248,8 +239,6 @@ class Entries(Verb["tuple[Entry, ...]"]):
     """The last entry's `cursor`: the page starts behind it; "" starts at `since`."""
     most: int = 1000
 
-
-# --- the shelves: policies and keys ------------------------------------------------------------
 
 Shelf = Literal["policies", "keys"]
 

@@ -16,9 +16,6 @@ MediaKind = Literal["image", "audio", "video", "document"]
 NANO = 1_000_000_000
 
 
-# --- who asks, and with what -------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who sends the call, as established by the gate (never by the request's own words)."""
@@ -48,9 +45,6 @@ class RawCall:
     """Streaming asked for by the path (gemini); None where the body says it."""
     counts: bool = False
     """A body of the provider's count route, which may lack what a generating request must have."""
-
-
-# --- the prompt, the same for every wire format ------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +175,6 @@ class Call:
     """What a family's counting rule needs beyond these ("thinking": "enabled", ...)."""
 
 
-# --- what it weighs ----------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """An estimate by where in the prompt the tokens lie; the sum is `Estimate.tokens`."""
@@ -210,9 +201,6 @@ class Estimate:
     parts: Parts = Parts()
     whole: bool = True
     """False: counting stopped early because a limit was passed; the figures are what was seen."""
-
-
-# --- what a model is and costs -----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,9 +243,6 @@ class Model:
     """Input and output together, where the provider counts them together; else None."""
     prices: Mapping[str, Price] = field(default_factory=dict)
     """By service tier ("" standard, "flex", "priority", "batch"); empty: unpriced."""
-
-
-# --- what it used, and how it ended ------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

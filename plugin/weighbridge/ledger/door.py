@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from weighbridge.core.errors import ConfigError
-from weighbridge.core.ledger import LARGEST, Charge, Hold, Put, Renew, Reserve, Settle, Verb
+from weighbridge.core.ledger import LARGEST, Charge, Counter, Hold, Put, Renew, Reserve, Settle, Verb
 
 LONGEST_ID = 256
 MOST_COUNTERS = 500
@@ -23,12 +23,11 @@ def check(verb: Verb[Any]) -> None:
         checker(verb)
 
 
-def _whole(value: object, what: str) -> int:
-    if type(value) is not int:
-        raise ConfigError(f"{what} is {value!r}: give a whole number (money in nano-dollars)")
-    if not 0 <= value <= LARGEST:
-        raise ConfigError(f"{what} is {value}: give a number from 0 to {LARGEST}")
-    return value
+def _whole(value: object, what: str, counter: Counter | None = None) -> int:
+    if type(value) is int and 0 <= value <= LARGEST:
+        return value
+    where = f"policy {counter.policy!r}: " if counter else ""
+    raise ConfigError(f"{where}{what} is {value!r}: give a whole number from 0 to {LARGEST} (money in nano-dollars)")
 
 
 def _id(value: object) -> None:
@@ -47,13 +46,13 @@ def _few(many: tuple[Any, ...]) -> None:
 
 
 def _hold(hold: Hold, want: int) -> None:
-    name = f"policy {hold.counter.policy!r}"
+    counter = hold.counter
     if hold.limit is not None:
-        _whole(hold.limit, f"{name}: the limit")
-    _whole(hold.fixed, f"{name}: the fixed amount held")
-    _whole(hold.per_output, f"{name}: the amount per output token")
-    _whole(want * hold.per_output, f"{name}: {want} output tokens at {hold.per_output} thousandths each")
-    _whole(hold.amount(want), f"{name}: the amount held")
+        _whole(hold.limit, "the limit", counter)
+    _whole(hold.fixed, "the fixed amount held", counter)
+    _whole(hold.per_output, "the amount per output token", counter)
+    _whole(want * hold.per_output, "the amount held for the output, in thousandths,", counter)
+    _whole(hold.amount(want), "the amount held", counter)
 
 
 def _reserve(verb: Reserve) -> None:
@@ -74,7 +73,7 @@ def _lease(lease_ms: object) -> None:
 
 
 def _charge(charge: Charge) -> None:
-    _whole(charge.amount, f"policy {charge.counter.policy!r}: the amount charged")
+    _whole(charge.amount, "the amount charged", charge.counter)
 
 
 def _settle(verb: Settle) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from weighbridge.core.ledger import Counter
 
@@ -31,3 +32,9 @@ def purge_at(counter: Counter) -> int:
     if not counter.end:
         return 0
     return counter.end + min(max(counter.end - counter.start, HOUR), 40 * DAY)
+
+
+@lru_cache(maxsize=65536)
+def placed(counter: Counter) -> tuple[str, int]:
+    """A counter's field and purge time: quoting is dear, and the same counters come again."""
+    return counter.field, purge_at(counter)

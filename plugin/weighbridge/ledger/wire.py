@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from weighbridge.core.errors import StoreCorrupt
@@ -41,7 +41,7 @@ from weighbridge.core.ledger import (
 )
 from weighbridge.ledger.door import check
 from weighbridge.ledger.journal import document_of, document_text, entry_of, entry_text
-from weighbridge.ledger.upkeep import Upkeep, purge_at
+from weighbridge.ledger.upkeep import Upkeep, placed
 
 ROOT = "0"
 """The root of everything on a single node."""
@@ -67,12 +67,6 @@ class Command:
     script: str
     keys: tuple[str, ...]
     args: tuple[Word, ...]
-
-
-@lru_cache(maxsize=65536)
-def _placed(counter: Counter) -> tuple[str, int]:
-    """A counter's field and purge time: quoting is dear, and the same counters come again."""
-    return counter.field, purge_at(counter)
 
 
 class Wire:
@@ -116,7 +110,7 @@ class Wire:
 
     def _peek(self, verb: Peek, root: str) -> Command:
         key = self._money(root)[0]
-        fields = [f"{kind}:{_placed(counter)[0]}" for counter in verb.counters for kind in "sh"]
+        fields = [f"{kind}:{placed(counter)[0]}" for counter in verb.counters for kind in "sh"]
         # A command needs a field at least: one that never is stands in for none.
         return Command("", (key,), ("HMGET", key, *(fields or [""])))
 
@@ -158,13 +152,13 @@ class Wire:
 
 def _hold_words(hold: Hold) -> tuple[Word, ...]:
     counter = hold.counter
-    field, purge = _placed(counter)
+    field, purge = placed(counter)
     limit: Word = "" if hold.limit is None else hold.limit
     return (field, limit, hold.fixed, hold.per_output, counter.start, counter.end, purge)
 
 
 def _charge_words(charge: Charge) -> tuple[Word, ...]:
-    field, purge = _placed(charge.counter)
+    field, purge = placed(charge.counter)
     return (field, charge.amount, purge)
 
 

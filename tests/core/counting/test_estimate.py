@@ -31,7 +31,11 @@ CLAUDE = Model("claude-sonnet-4-5", "claude-sonnet-4-5", "anthropic", max_input=
 GEMINI = Model("gemini-2.5-flash", "gemini/gemini-2.5-flash", "gemini")
 LLAMA = Model("llama-3.3-70b-versatile", "groq/llama-3.3-70b-versatile", "other")
 MODELS = [GPT, GPT5, CLAUDE, GEMINI, LLAMA]
-WEATHER = Tool("get_weather", "Weather of a city.", {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]})
+WEATHER = Tool(
+    "get_weather",
+    "Weather of a city.",
+    {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+)
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 640, 480)).decode()
 
 
@@ -39,7 +43,9 @@ def user(*parts: Part | str) -> Message:
     return Message("user", tuple(Text(p) if isinstance(p, str) else p for p in parts))
 
 
-def weighed(model: Model, *messages: Message, dialect: str = "openai-chat", limit: int | None = None, **fields: object) -> Estimate:
+def weighed(
+    model: Model, *messages: Message, dialect: str = "openai-chat", limit: int | None = None, **fields: object
+) -> Estimate:
     call = Call(dialect, model.name, messages, **fields)  # type: ignore[arg-type]
     return estimate(call, model, load(model.tokenizer), limit)
 
@@ -50,7 +56,10 @@ def in_sum(found: Estimate) -> int:
 
 
 JARGON = (
-    Message("system", (Text("You are a helpful, pattern-following assistant that translates corporate jargon into plain English."),)),
+    Message(
+        "system",
+        (Text("You are a helpful, pattern-following assistant that translates corporate jargon into plain English."),),
+    ),
     Message("system", (Text("New synergies will help drive top-line growth."),), "example_user"),
     Message("system", (Text("Things working well together will increase revenue."),), "example_assistant"),
     Message(
@@ -92,7 +101,12 @@ HISTORY = (
 EVERYTHING = (
     Message("system", (Text("Be brief."),)),
     *HISTORY,
-    user("And this?", Media("image", "image/png", PNG), Media("document", "application/pdf", "JVBERi0xLjQ="), Media("audio", "audio/wav", "AAAA")),
+    user(
+        "And this?",
+        Media("image", "image/png", PNG),
+        Media("document", "application/pdf", "JVBERi0xLjQ="),
+        Media("audio", "audio/wav", "AAAA"),
+    ),
     Message("assistant", (Thinking("hm", "c2ln" * 500), Text("A boat."))),
     user("Go on."),
 )
@@ -159,7 +173,13 @@ def test_many_unseen_things_are_named_shortly() -> None:
     assert found.upper <= 128_000
 
 
-@pytest.mark.parametrize("model", [CLAUDE, GEMINI, LLAMA], ids=lambda m: m.name)
+def test_a_system_message_joined_with_tools_hides_nothing() -> None:
+    stored = Message("system", (Text("Be brief."), Unseen("conversation conv_1")))
+    found = weighed(GPT, stored, user("hi"), tools=(WEATHER,))
+    assert "conversation conv_1" in found.method
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
 def test_a_tool_at_the_provider_is_named(model: Model) -> None:
     found = weighed(model, user("hi"), tools=(Tool("web_search", server="web_search_20250305"),))
     assert "tool web_search_20250305 (up to" in found.method

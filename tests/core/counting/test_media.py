@@ -52,7 +52,9 @@ def test_image_size(data: bytes, size: tuple[int, int] | None) -> None:
     assert files.image_size(f"data:image/png;base64,{b64(data)}") == size
 
 
-@pytest.mark.parametrize(("data", "seconds"), [(WAV, 2.0), (MP4, 5.5), (MP3, 1.0), (b"OggS", None)], ids=["wav", "mp4", "mp3", "ogg"])
+@pytest.mark.parametrize(
+    ("data", "seconds"), [(WAV, 2.0), (MP4, 5.5), (MP3, 1.0), (b"OggS", None)], ids=["wav", "mp4", "mp3", "ogg"]
+)
 def test_seconds(data: bytes, seconds: float | None) -> None:
     assert files.seconds(b64(data)) == (None if seconds is None else pytest.approx(seconds, abs=0.01))
 
@@ -70,7 +72,10 @@ def test_pdf_pages(content: bytes, pages: int | None) -> None:
     assert files.pdf_pages(b64(content)) == pages
 
 
-@given(st.binary(max_size=200), st.sampled_from([b"", PNG[:8], b"\xff\xd8", b"GIF8", b"RIFF", b"%PDF", MP4[:12], MP3[:3], b"ID3"]))
+@given(
+    st.binary(max_size=200),
+    st.sampled_from([b"", PNG[:8], b"\xff\xd8", b"GIF8", b"RIFF", b"%PDF", MP4[:12], MP3[:3], b"ID3"]),
+)
 def test_no_file_stops_the_reader(data: bytes, magic: bytes) -> None:
     text = b64(magic + data)
     files.image_size(text)
@@ -109,7 +114,9 @@ EXAMPLES = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "arguments", "tokens"), EXAMPLES, ids=[f"{r.__name__} {a[:2]}" for r, a, _ in EXAMPLES])
+@pytest.mark.parametrize(
+    ("rule", "arguments", "tokens"), EXAMPLES, ids=[f"{r.__name__} {a[:2]}" for r, a, _ in EXAMPLES]
+)
 def test_geometry(rule, arguments, tokens) -> None:
     assert rule(*arguments) == tokens
 

@@ -29,12 +29,24 @@ PARAMETERS = [
         id="titles and default",
     ),
     pytest.param(
-        {"properties": {"a": {"enum": ["x", 1]}, "b": {"const": True}, "c": {"anyOf": [{"type": "null"}, {"type": "string"}]}}},
+        {
+            "properties": {
+                "a": {"enum": ["x", 1]},
+                "b": {"const": True},
+                "c": {"anyOf": [{"type": "null"}, {"type": "string"}]},
+            }
+        },
         '(_: {a?: "x" | 1, b?: true, c?: null | string}) => any',
         id="choices",
     ),
     pytest.param(
-        {"properties": {"a": {"type": "array", "items": {"type": "string"}}, "b": {"type": "array"}, "c": {"type": "object"}}},
+        {
+            "properties": {
+                "a": {"type": "array", "items": {"type": "string"}},
+                "b": {"type": "array"},
+                "c": {"type": "object"},
+            }
+        },
         "(_: {a?: string[], b?: any[], c?: object}) => any",
         id="arrays",
     ),
@@ -44,7 +56,10 @@ PARAMETERS = [
         id="array of objects",
     ),
     pytest.param(
-        {"properties": {"a": {"$ref": "#/$defs/P"}}, "$defs": {"P": {"title": "P", "properties": {"x": {"type": "null"}}}}},
+        {
+            "properties": {"a": {"$ref": "#/$defs/P"}},
+            "$defs": {"P": {"title": "P", "properties": {"x": {"type": "null"}}}},
+        },
         "(_: {\na?: // P\n{x?: null},\n}) => any",
         id="reference",
     ),
@@ -53,7 +68,11 @@ PARAMETERS = [
         "(_: {a?: {next?: any}}) => any",
         id="recursive reference",
     ),
-    pytest.param({"properties": {"a": 1, "b": {"$ref": "#/nowhere"}, "c": {"type": 3}}}, "(_: {a?: any, b?: any, c?: any}) => any", id="nonsense"),
+    pytest.param(
+        {"properties": {"a": 1, "b": {"$ref": "#/nowhere"}, "c": {"type": 3}}},
+        "(_: {a?: any, b?: any, c?: any}) => any",
+        id="nonsense",
+    ),
 ]
 
 
@@ -75,7 +94,7 @@ def test_output_schema_leaves_out_what_is_not_billed() -> None:
         "type": "object",
         "additionalProperties": False,
         "required": ["required"],
-        "properties": {"required": {"type": "integer", "minimum": 1, "description": "–"}},
+        "properties": {"required": {"type": "integer", "minimum": 1, "description": "\u2013"}},
     }
     written = '{"type":"object","properties":{"required":{"type":"integer","description":"\\u2013"}}}'
     assert render.output_schema(OutputSchema("answer", schema)) == f"# Response Formats\n\n## answer\n\n{written}"

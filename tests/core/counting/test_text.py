@@ -11,7 +11,7 @@ from weighbridge.core.counting.text import SLICE, Weights, slices, weigh
 from weighbridge.tokenizers import load
 
 O200K = load("o200k_base")
-PROSE = "The lorry stands on the scale, at 40,000 kg (loaded).\nIt is weighed again: «encore», 再び!\n\n  def f(x): return x\n"
+PROSE = "The lorry stands on the scale, 40,000 kg.\nIt is weighed again: «encore», 再び!\n\n  def f(x): pass\n"
 
 
 def counted(text: str) -> int:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import click
@@ -99,8 +100,18 @@ def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}; {DEBUG_HINT}"
 
 
+def _version(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    if not asked:
+        return
+    try:
+        click.echo(f"weighbridge {version('weighbridge')}")
+    except PackageNotFoundError:
+        click.echo("weighbridge, not installed: run from its source")
+    ctx.exit()
+
+
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="weighbridge", message="weighbridge %(version)s")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show where an error comes from.")
 @common
 def cli() -> None:

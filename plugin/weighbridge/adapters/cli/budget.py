@@ -31,12 +31,12 @@ def command() -> None:
 def list_budgets(as_json: bool) -> None:
     """All budgets."""
     with ledger() as store:
-        reports = [_report(store, policy) for policy in _limits(store)]
+        reports = [report_on(store, policy) for policy in limits(store)]
     if as_json:
         return show.document(reports)
     if not reports:
         return show.line("No policy limits an amount yet.  Apply some: weighbridge policy apply -f policies.yaml")
-    _tell(reports)
+    tell(reports)
 
 
 @command.command("show")
@@ -46,21 +46,22 @@ def list_budgets(as_json: bool) -> None:
 def show_budget(name: str, as_json: bool) -> None:
     """One budget, counter by counter."""
     with ledger() as store:
-        limits = {policy.name: policy for policy in _limits(store)}
-        if name not in limits:
-            raise unknown("budget", name, limits)
-        report = _report(store, limits[name])
+        known = {policy.name: policy for policy in limits(store)}
+        if name not in known:
+            raise unknown("budget", name, known)
+        report = report_on(store, known[name])
     if as_json:
         return show.document(report)
-    _tell([report])
+    tell([report])
 
 
-def _limits(store: Store) -> list[Policy]:
+def limits(store: Store) -> list[Policy]:
+    """The policies that limit an amount."""
     policies, _ = shelf.read(store.run(Fetch("policies")))
     return [policy for policy in policies if policy.unit is not None]
 
 
-def _report(store: Store, policy: Policy) -> Report:
+def report_on(store: Store, policy: Policy) -> Report:
     """A policy's counters in the windows that are open now."""
     now = wiring.clock()
     kept = store.run(Counters(policy.name))
@@ -94,16 +95,17 @@ def _counter(counter: Counter, state: State, policy: Policy) -> Report:
     }
 
 
-def _tell(reports: Iterable[Report]) -> None:
+def tell(reports: Iterable[Report]) -> None:
+    """Reports as a table, a row a counter."""
     columns = ("policy", "scope", ">limit", ">spent", ">held", ">left", "resets")
     show.table(columns, (row for report in reports for row in _rows(report)))
 
 
 def _rows(report: Report) -> Iterable[tuple[str, ...]]:
     name = report["policy"] + (" (shadow)" if report["mode"] == "shadow" else "")
-    limit = show.amount(report["limit"], report["unit"])
+    limit = show.limit(report["limit"], report["unit"])
     if not report["counters"]:
-        yield (name, "(no traffic yet)", limit, "-", "-", limit, "-")
+        yield (name, "(no traffic yet)", limit, "-", "-", "-", "-")
     for counter in report["counters"]:
         yield (name, show.named(counter["scope"]) or "all", limit, *_figures(counter, report["unit"]))
 

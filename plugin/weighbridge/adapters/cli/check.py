@@ -32,9 +32,7 @@ IDENTITY = ("org", "team", "user", "key")
 @options.tags
 @options.as_json
 @options.common
-@click.pass_context
 def command(
-    ctx: click.Context,
     file: BinaryIO,
     dialect: str | None,
     model: str | None,
@@ -52,7 +50,7 @@ def command(
         show.document(verdict)
     else:
         _tell(verdict)
-    ctx.exit(1 if verdict["decision"] == "refuse" else 0)
+    click.get_current_context().exit(1 if verdict["decision"] == "refuse" else 0)
 
 
 def _principal(store: Store, who: Mapping[str, str | None], tags: Mapping[str, str]) -> Principal:
@@ -89,11 +87,14 @@ def _tell(verdict: Mapping[str, Any]) -> None:
         show.line(f"Policy '{name}' is in shadow mode and would have refused.", "yellow")
     if verdict["scopes"]:
         show.line()
-        show.table(("policy", "scope", ">limit", ">spent", ">held", ">this call", "resets"), map(_row, verdict["scopes"]))
+        show.table(
+            ("policy", "scope", ">limit", ">spent", ">held", ">this call", "resets"), map(_row, verdict["scopes"])
+        )
 
 
 def _row(scope: Mapping[str, Any]) -> tuple[str, ...]:
     unit = scope["unit"]
-    figures = (scope[name] for name in ("limit", "spent", "held", "requested"))
-    shown = ("none" if figure is None else show.amount(figure, unit) for figure in figures)
-    return (scope["policy"], show.named(scope["scope"]) or "all", *shown, scope["resets_at"] or "never")
+    limit = "(shadow)" if scope["limit"] is None else show.limit(scope["limit"], unit)
+    figures = (show.amount(scope[name], unit) for name in ("spent", "held", "requested"))
+    resets = (scope["resets_at"] or "never").replace("T", " ")
+    return (scope["policy"], show.named(scope["scope"]) or "all", limit, *figures, resets)

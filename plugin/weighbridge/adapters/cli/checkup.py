@@ -11,6 +11,7 @@ from pathlib import Path
 from time import perf_counter
 
 from weighbridge import modeltable, tokenizers, wiring
+from weighbridge.adapters.cli import redisserver
 from weighbridge.adapters.cli.finding import Finding
 from weighbridge.core.errors import WeighbridgeError
 from weighbridge.core.ledger import Fetch, OpenHolds, Version
@@ -36,7 +37,8 @@ def program(settings: Settings) -> Iterator[Finding]:
 
 def configuration(settings: Settings) -> Iterator[Finding]:
     """Where it listens, whom it lets in, what the loader noticed."""
-    yield Finding("listen", "ok", f"{settings.listen}, auth: {settings.auth}, {settings.workers} worker(s)")
+    workers = f"{settings.workers} worker" + ("s" if settings.workers > 1 else "")
+    yield Finding("listen", "ok", f"{settings.listen}, auth: {settings.auth}, {workers}")
     for note in settings.notes:
         text, _, fix = note.partition("; ")
         yield Finding("settings", "note", text, fix)
@@ -46,7 +48,7 @@ def providers(settings: Settings) -> Iterator[Finding]:
     """Whom calls can go to."""
     if not settings.providers:
         yield Finding(
-            "providers", "wrong", "none is configured: the gateway has nowhere to send a call",
+            "providers", "note", "none is configured: a gateway has nowhere to send a call",
             "export OPENAI_API_KEY=... (or ANTHROPIC_API_KEY, GEMINI_API_KEY), or add one under `providers:`",
         )  # fmt: skip
     for name, provider in settings.providers.items():
@@ -62,6 +64,7 @@ def store(settings: Settings) -> Iterator[Finding]:
         opened = wiring.store(settings)
         opened.run(Version("policies"))
         yield Finding("store", "ok", f"{settings.store_shown} opened in {_ms(began)}")
+        yield from redisserver.examine(settings)
         yield from _contents(opened)
     except WeighbridgeError as error:
         fix = "start it, or name another with --store or WEIGHBRIDGE_STORE (memory:// needs nothing)"
@@ -74,7 +77,7 @@ def store(settings: Settings) -> Iterator[Finding]:
 def _contents(opened: Store) -> Iterator[Finding]:
     began = perf_counter()
     holds = opened.run(OpenHolds())
-    yield Finding("ledger", "ok", f"answers in {_ms(began)}, {len(holds)} open hold(s)")
+    yield Finding("ledger", "ok", f"answers in {_ms(began)}, {len(holds)} open holds")
     rules, _ = shelf.read(opened.run(Fetch("policies")))
     if rules:
         yield Finding("policies", "ok", f"{len(rules)} in force")
@@ -121,6 +124,7 @@ CHECKUPS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     program,
     configuration,
     providers,
+    redisserver.embedded_server,
     store,
     models,
     vocabularies,

@@ -9,13 +9,13 @@ from typing import Any, Literal, TextIO
 
 import click
 import yaml
+from rich.text import Text
 
 from weighbridge.adapters.cli import options, show
 from weighbridge.adapters.cli.named import unknown
 from weighbridge.adapters.cli.session import ledger
 from weighbridge.core.ledger import Fetch, Put
 from weighbridge.core.policy import parse, shelf
-from weighbridge.core.policy.budget import amount_text
 from weighbridge.core.policy.model import Policy
 from weighbridge.ledger import Store
 from weighbridge.settings import read_policies
@@ -27,8 +27,14 @@ STYLES: Mapping[str, str] = {"created": "green", "configured": "yellow", "unchan
 DIFF_STYLES: Mapping[str, str] = {"+": "green", "-": "red", "@": "dim"}
 
 file_option = click.option(
-    "-f", "--file", "file", type=click.File("r", encoding="utf-8"), required=True, metavar="F", help="YAML; - is standard input."
-)  # fmt: skip
+    "-f",
+    "--file",
+    "file",
+    type=click.File("r", encoding="utf-8"),
+    required=True,
+    metavar="F",
+    help="Policies as YAML; - is standard input.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +78,8 @@ def apply(file: TextIO, dry_run: bool, as_json: bool) -> None:
             store.run(Put("policies", changed))
     if as_json:
         return show.document([{"name": change.label, "result": change.fate} for change in changes])
-    ending = "  (dry run)" if dry_run else ""
-    for change in changes:
-        show.line(f"{change.label}  {change.fate}{ending}", STYLES[change.fate])
+    ending = " (dry run)" if dry_run else ""
+    show.table(("", ""), [(change.label, Text(change.fate + ending, STYLES[change.fate])) for change in changes])
 
 
 @command.command()
@@ -182,8 +187,7 @@ def _row(policy: Policy) -> tuple[str, ...]:
 
 def _allows(policy: Policy) -> Iterable[str]:
     if policy.unit is not None:
-        at_once = policy.unit == "calls"
-        yield f"{policy.limit:,} at once" if at_once else amount_text(policy.limit, policy.unit)
+        yield show.limit(policy.limit, policy.unit)
     if policy.context is not None:
         yield f"prompts up to {policy.context.max_input_tokens:,} tokens"
     if policy.models is not None and policy.models.allow:

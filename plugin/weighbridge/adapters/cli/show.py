@@ -16,8 +16,8 @@ from weighbridge.core.policy.budget import amount_text
 
 PIPE_COLUMNS: Final = 10_000
 """Not a terminal: nobody's lines are folded or cut."""
-CENT: Final = 10_000_000
-"""Nano-dollars."""
+DOLLAR: Final = 1_000_000_000
+"""In nano-dollars."""
 
 
 def console() -> Console:
@@ -36,33 +36,40 @@ def line(text: str = "", style: str = "") -> None:
     console().print(Text(text, style=style), soft_wrap=True)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], title: str = "") -> None:
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
     """A table without lines.  A column whose name begins with ">" is set flush right."""
-    console().print(grid(columns, rows, title))
-
-
-def grid(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], title: str = "") -> Table:
-    """The same, to be printed by others."""
-    made = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="dim", title_justify="left")
-    made.title = Text(title, style="bold") if title else None
+    made = Table(
+        box=None,
+        padding=(0, 2, 0, 0),
+        pad_edge=False,
+        header_style="dim",
+        show_header=any(name.strip(">") for name in columns),
+    )
     for name in columns:
         right = name.startswith(">")
         made.add_column(name.removeprefix(">"), justify="right" if right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
-    return made
+    out = console()
+    with out.capture() as captured:
+        out.print(made)
+    click.echo("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()), nl=False)
 
 
 def dollars(nano: int) -> str:
-    """Dollars to the cent, and finer where there is less than ten of them."""
-    if nano and nano < 10 * CENT:
-        return f"$0.{nano:09d}"[:9].rstrip("0")
-    return f"${nano // 1_000_000_000:,}.{nano % 1_000_000_000 // CENT:02d}"
+    """Dollars to the cent; to the millionth where there is less than one."""
+    whole, rest = divmod(nano, DOLLAR)
+    return f"$0.{rest:09d}"[:9] if 0 < nano < DOLLAR else f"${whole:,}.{rest // 10_000_000:02d}"
 
 
 def amount(value: int, unit: str) -> str:
-    """An amount of a counter, as people read it."""
-    return dollars(value) if unit == "nano_usd" else amount_text(value, unit)
+    """An amount of a counter; its unit is told where the limit is."""
+    return dollars(value) if unit == "nano_usd" else f"{value:,}"
+
+
+def limit(value: int, unit: str) -> str:
+    """A limit, exactly, with its unit."""
+    return f"{value:,} at once" if unit == "calls" else amount_text(value, unit)
 
 
 def moment(ms: int | None, never: str = "never") -> str:

@@ -44,7 +44,13 @@ Row = dict[str, Any]
 
 
 @click.command("usage")
-@click.option("--by", metavar="A,B", default="team,model", show_default=True, help="org team user key model provider dialect day tag.NAME")
+@click.option(
+    "--by",
+    metavar="A,B",
+    default="team,model",
+    show_default=True,
+    help="org team user key model provider dialect day tag.NAME",
+)
 @click.option("--since", metavar="WHEN", default="24h", show_default=True, help="24h, 7d, or a date.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @options.as_json

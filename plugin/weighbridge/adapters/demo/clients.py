@@ -31,12 +31,8 @@ class Clients:
                 http_client=openai.DefaultHttpxClient(trust_env=False),
                 **openai_options,
             ),
-            anthropic.Anthropic(
-                base_url=url, api_key=key, http_client=anthropic.DefaultHttpxClient(trust_env=False)
-            ),
-            genai.Client(
-                api_key=key, http_options=types.HttpOptions(base_url=url, client_args={"trust_env": False})
-            ),
+            anthropic.Anthropic(base_url=url, api_key=key, http_client=anthropic.DefaultHttpxClient(trust_env=False)),
+            genai.Client(api_key=key, http_options=types.HttpOptions(base_url=url, client_args={"trust_env": False})),
         )
 
     def close(self) -> None:

@@ -38,9 +38,6 @@ def _sse(events: Iterable[Json], *, named: bool = False, done: bool = False) -> 
         yield b"data: [DONE]\n\n"
 
 
-# --- OpenAI chat -------------------------------------------------------------------------------
-
-
 def _chat_reason(answer: Answer) -> str:
     return "tool_calls" if answer.tool else "length" if answer.cut else "stop"
 
@@ -71,13 +68,10 @@ def chat_stream(answer: Answer, usage: bool) -> Iterator[bytes]:
     deltas: list[Json] = [{"role": "assistant", "content": word} for word in answer.words]
     if answer.tool:
         deltas = [{"role": "assistant", "tool_calls": [_chat_call(answer)]}]
-    chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
-    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": _chat_reason(answer)}]}
-    told = [{"choices": [], "usage": _chat_usage(answer)}] if usage else []
+    chunks: list[Json] = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    last: Json = {"choices": [{"index": 0, "delta": {}, "finish_reason": _chat_reason(answer)}]}
+    told: list[Json] = [{"choices": [], "usage": _chat_usage(answer)}] if usage else []
     return _sse(({**head, **chunk} for chunk in (*chunks, last, *told)), done=True)
-
-
-# --- OpenAI responses --------------------------------------------------------------------------
 
 
 def responses(answer: Answer) -> Json:
@@ -125,9 +119,6 @@ def responses_stream(answer: Answer, usage: bool) -> Iterator[bytes]:
     return _sse(({**event, "sequence_number": i} for i, event in enumerate(events)), named=True)
 
 
-# --- Anthropic ---------------------------------------------------------------------------------
-
-
 def messages(answer: Answer) -> Json:
     """A message."""
     block: Json = {"type": "text", "text": answer.text}
@@ -166,9 +157,6 @@ def messages_stream(answer: Answer, usage: bool) -> Iterator[bytes]:
         ),
         named=True,
     )
-
-
-# --- Gemini ------------------------------------------------------------------------------------
 
 
 def _candidate(answer: Answer, part: Json, last: bool) -> Json:

@@ -34,28 +34,28 @@ class Stage:
     url: str
     """The gateway's."""
     store: Store
-    settings: Settings
 
 
 @contextmanager
-def stage(port: int, store: str | None) -> Iterator[Stage]:
-    """Everything up; `port` 0 takes any, `store` None an embedded one in a temporary directory."""
+def stage(port: int) -> Iterator[Stage]:
+    """Everything up, with an embedded store in a temporary directory; `port` 0 takes any that is free."""
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weighbridge-demo-")))
         upstream = stack.enter_context(_serving(provider, _socket(0), lifespan="off"))
         listening = _socket(port)
-        settings = _settings(store or f"embedded:{place / 'store'}", place, upstream, listening.getsockname()[1])
+        settings = _settings(place, upstream, listening.getsockname()[1])
         opened = wiring.store(settings)
         stack.callback(opened.close)
         url = stack.enter_context(_serving(create(settings), listening, lifespan="on"))
-        yield Stage(url, opened, settings)
+        yield Stage(url, opened)
 
 
-def _settings(store: str, place: Path, upstream: str, port: int) -> Settings:
+def _settings(place: Path, upstream: str, port: int) -> Settings:
     """Nothing from this machine's own environment: the demo must not meet a real provider."""
     providers = {
         name: {"base_url": upstream, "api_key": "held-by-the-gateway"} for name in ("openai", "anthropic", "gemini")
     }
+    store = f"embedded:{place / 'store'}"
     return load(None, {"HOME": str(place)}, store=store, host=LOOPBACK, port=port, providers=providers, data_dir=place)
 
 

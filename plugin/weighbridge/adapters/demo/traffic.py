@@ -24,7 +24,10 @@ SCHEMA: Final[dict[str, Any]] = {
     "properties": {"plate": {"type": "string", "description": "The lorry's number plate"}},
     "required": ["plate"],
 }
-TOOL: Final = {"name": "weigh", "description": "Weighs a lorry; answers kilograms."}
+NAME: Final = "weigh"
+DOES: Final = "Weighs a lorry; answers kilograms."
+CHAT_TOOL: Final[Any] = {"type": "function", "function": {"name": NAME, "description": DOES, "parameters": SCHEMA}}
+CLAUDE_TOOL: Final[Any] = {"name": NAME, "description": DOES, "input_schema": SCHEMA}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def _chat_tools(c: Clients, call: Call, mark: dict[str, str]) -> None:
     c.openai.chat.completions.create(
         model=call.model,
         messages=[{"role": "user", "content": call.prompt}],
-        tools=[{"type": "function", "function": {**TOOL, "parameters": SCHEMA}}],
+        tools=[CHAT_TOOL],
         extra_headers=mark,
     )
 
@@ -106,7 +109,7 @@ def _messages_tools(c: Clients, call: Call, mark: dict[str, str]) -> None:
     c.anthropic.messages.create(
         model=call.model,
         messages=[{"role": "user", "content": call.prompt}],
-        tools=[{**TOOL, "input_schema": SCHEMA}],
+        tools=[CLAUDE_TOOL],
         max_tokens=call.max_tokens,
         extra_headers=mark,
     )
@@ -129,7 +132,7 @@ def _gemini_stream(c: Clients, call: Call, mark: dict[str, str]) -> None:
 
 
 def _gemini_tools(c: Clients, call: Call, mark: dict[str, str]) -> None:
-    declared = types.FunctionDeclaration(**TOOL, parameters_json_schema=SCHEMA)
+    declared = types.FunctionDeclaration(name=NAME, description=DOES, parameters_json_schema=SCHEMA)
     config = _gemini_config(call, mark, tools=[types.Tool(function_declarations=[declared])])
     c.google.models.generate_content(model=call.model, contents=call.prompt, config=config)
 
@@ -146,7 +149,7 @@ CALLS: Final = (
     Call("research", "google-genai", "generate, streamed", "gemini-2.5-flash", _gemini_stream),
     Call("research", "google-genai", "generate, tools", "gemini-2.5-flash", _gemini_tools),
     Call("support", "anthropic", "messages", "claude-sonnet-4-5", _messages),
-    Call("support", "anthropic", "messages, 8000 tokens asked", "claude-sonnet-4-5", _messages, LONG_STORY, 8000),
+    Call("support", "anthropic", "messages, asks for 8,000", "claude-sonnet-4-5", _messages, LONG_STORY, 8000),
     Call("support", "openai", "chat", "gpt-4.1", _chat),
     Call("support", "anthropic", "messages, streamed", "claude-sonnet-4-5", _messages_stream),
     Call("support", "google-genai", "generate", "gemini-2.5-pro", _gemini),
@@ -175,8 +178,12 @@ def _sent(clients: Clients, number: int, call: Call) -> Sent:
     try:
         call.send(clients, call, tag(number))
     except ERRORS as error:
-        return Sent(number, call, f"{type(error).__name__}: {_words(error)}")
+        return Sent(number, call, f"{type(error).__name__} ({_status(error)}): {_words(error)}")
     return Sent(number, call)
+
+
+def _status(error: Any) -> object:
+    return getattr(error, "status_code", None) or getattr(error, "code", "no status")
 
 
 def _words(error: Any) -> str:

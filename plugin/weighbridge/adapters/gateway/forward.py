@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -94,9 +95,11 @@ class Forwarder:
         leaving = asyncio.ensure_future(_left(receive))
         try:
             async with asyncio.timeout(None) as patience:
-                leaving.add_done_callback(lambda _: self._after_leaving(patience))
+                limit = partial(self._after_leaving, patience)
+                leaving.add_done_callback(limit)
                 async for chunk in response.content.iter_any():
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                leaving.remove_done_callback(limit)
         except UNANSWERED as error:
             # The status is out already: all that is left is to break off as the provider did.
             gone = leaving.done() and isinstance(error, TimeoutError)
@@ -105,9 +108,9 @@ class Forwarder:
             leaving.cancel()
         await send({"type": "http.response.body", "body": b""})
 
-    def _after_leaving(self, patience: asyncio.Timeout) -> None:
+    def _after_leaving(self, patience: asyncio.Timeout, leaving: asyncio.Task[None]) -> None:
         """The client left: read on for what the provider reports, no longer than agreed."""
-        if patience.expired():
+        if leaving.cancelled():
             return
         seconds = self._streams.drain_seconds if self._streams.on_disconnect == "drain" else 0
         patience.reschedule(asyncio.get_running_loop().time() + seconds)

@@ -22,12 +22,14 @@ KNOWN_MS: Final = 500
 """How long a key is believed without asking the store again; revoking takes effect within a second."""
 MOST_KNOWN: Final = 10_000
 MOST_TAGS: Final = 16
+LONGEST_TAG: Final = 256
+LARGEST_HEADERS: Final = 64 * 1024
 KEY_HEADERS: Final = (b"x-api-key", b"x-goog-api-key", b"x-auth-token")
 IDENTITY_HEADERS: Final = (b"x-weighbridge-org", b"x-weighbridge-team", b"x-weighbridge-user", b"x-weighbridge-key")
 
 
 class Doorkeeper:
-    """Turns a request's credentials into a Principal; raises Refused("unknown_key" | "forbidden")."""
+    """Turns a request's credentials into a Principal; raises Refused("unknown_key" | "forbidden" | "too_large")."""
 
     def __init__(self, settings: Settings, guard: AsyncGuard) -> None:
         self._settings = settings
@@ -37,6 +39,8 @@ class Doorkeeper:
 
     async def identify(self, scope: Scope) -> Principal:
         """Who sends this request."""
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEADERS:
+            raise Refused("too_large", f"The request's headers are larger than {LARGEST_HEADERS // 1024} KB. Send less.")
         headers = dict(scope["headers"])
         modes = {"none": self._anybody, "keys": self._by_key, "header": self._by_header}
         who = await modes[self._settings.auth](scope, headers)
@@ -119,6 +123,8 @@ def request_tags(text: str) -> dict[str, str]:
         name, equals, value = item.partition("=")
         if not equals or not name.strip():
             raise Refused("malformed", f"x-weighbridge-tags holds '{item[:40]}'; write name=value, separated by commas.")
+        if len(item) > LONGEST_TAG:
+            raise Refused("malformed", f"x-weighbridge-tags: '{item[:40]}...' is longer than {LONGEST_TAG} characters.")
         tags[name.strip()] = value.strip()
     if len(tags) > MOST_TAGS:
         raise Refused("malformed", f"x-weighbridge-tags holds {len(tags)} tags; {MOST_TAGS} at most.")

@@ -21,7 +21,8 @@ def patches(width: int, height: int, budget: int, edge: int | None, factor: floa
         k = sqrt(32 * 32 * budget / (width * height))
         across, down = width * k / 32, height * k / 32
         k *= min(max(1, floor(across)) / across, max(1, floor(down)) / down)
-        count = ceil(floor(width * k) / 32) * ceil(floor(height * k) / 32)
+        # Slivers do not shrink to whole patches: they cost the budget.
+        count = min(budget, ceil(floor(width * k) / 32) * ceil(floor(height * k) / 32))
     return ceil(count * factor)
 
 

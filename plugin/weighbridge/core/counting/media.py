@@ -21,7 +21,7 @@ CHARACTERS_PER_PAGE = 2_000
 
 
 def reference(scale: Scale, part: Media | Unseen) -> None:
-    """Content that is elsewhere: named, bounded, and guessed at half the bound."""
+    """Content that is elsewhere: named and bounded; it adds nothing to the best guess."""
     if isinstance(part, Unseen):
         bound = unseen.BY_WORD.get(part.what.split(" ", 1)[0], unseen.OTHER)
         scale.hide(part.what, bound)
@@ -54,4 +54,3 @@ def is_text(part: Media) -> bool:
 def texts(parts: Iterable[Part]) -> str:
     """The text parts, run together."""
     return "".join(part.text for part in parts if isinstance(part, Text))
-

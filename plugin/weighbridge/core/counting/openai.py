@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from weighbridge.core.counting import files, geometry, media, render
 from weighbridge.core.counting.data import openai as data
 from weighbridge.core.counting.data.openai import Patches, Rules
+from weighbridge.core.counting.data.unseen import SERVER_TOOL
 from weighbridge.core.counting.scale import Place, Scale
 from weighbridge.core.counting.text import slices
 from weighbridge.core.model import Call, Media, Message, Model, Part, Text, Thinking, ToolCall, ToolResult, Unseen
@@ -37,66 +38,69 @@ class _Chat:
         self._scale = scale
         self._responses = call.dialect == "openai-responses"
         self._functions = tuple(tool for tool in call.tools if not tool.server)
+        self._names = {part.id: part.name for m in call.messages for part in m.parts if isinstance(part, ToolCall)}
+        self._apart = bool(self._functions) and not self._responses and rules.preamble > 0
+        """The tools stand behind a hidden preamble, apart from the system message."""
+        self._block = self._written()
+        """What is written behind the first system message."""
         self._last_user = max((i for i, m in enumerate(call.messages) if m.role == "user"), default=-1)
 
     def count(self) -> None:
         self._scale.add("frame", self._rules.reply)
         system = next((i for i, m in enumerate(self._call.messages) if m.role == "system"), None)
         self._offers(system)
-        apart = system if self._blocks() else None
         wrapped = False
         for index, turn in _turns(self._call.messages):
-            if index == apart:
+            if index == system and self._block:
                 continue
             if turn.role == "tool":
                 self._results(turn, wrapped)
             else:
                 wrapped = self._message(turn, index)
 
-    def _blocks(self) -> str:
-        """What is written behind the first system message."""
-        blocks = [render.tools(self._functions)] if self._functions and not self._preamble() else []
+    def _written(self) -> str:
+        blocks = [render.tools(self._functions)] if self._functions and not self._apart else []
         blocks += [render.output_schema(self._call.schema)] if self._call.schema else []
         return "\n\n".join(blocks)
-
-    def _preamble(self) -> int:
-        return 0 if self._responses else self._rules.preamble
 
     def _offers(self, system: int | None) -> None:
         """Tools, schema and tool choice, with the system message they are joined to."""
         if self._functions:
             self._scale.kinds.add("tools")
             self._choice()
-        if self._functions and self._preamble():
-            self._scale.add("frame", self._preamble() - (0 if self._functions[0].description else 1))
+        if self._apart:
+            self._scale.add("frame", self._rules.preamble - (0 if self._functions[0].description else 1))
             self._scale.text("tools", render.tools(self._functions))
-        if block := self._blocks():
-            self._joined(system, block)
+        if self._block:
+            self._joined(None if system is None else self._call.messages[system])
         if schema := self._call.schema:
             self._scale.kinds.add("structured")
             if not self._functions:
-                self._scale.add("schema", 2 + self._scale.weigh(schema.name[:256]))
+                self._scale.add("schema", 2)
+                self._scale.text("schema", schema.name)
+        for tool in self._call.tools:
+            if tool.server:
+                self._scale.kinds.add("server")
+                self._scale.hide(f"tool {tool.server}", SERVER_TOOL)
 
-    def _joined(self, system: int | None, block: str) -> None:
-        """A block and the system message before it, encoded together; a message of its own without one."""
-        place: Place = "tools" if self._functions and not self._preamble() else "schema"
-        message = None if system is None else self._call.messages[system]
-        content = "" if message is None else media.texts(message.parts)
-        end = ""
+    def _joined(self, system: Message | None) -> None:
+        """The block and the system message before it, encoded together; a message of its own without one."""
+        place: Place = "tools" if self._functions and not self._apart else "schema"
+        content, end = "" if system is None else media.texts(system.parts), ""
+        self._scale.add("frame", self._rules.message + self._discount(system is not None))
+        if system is not None:
+            self._name(system)
+            self._parts("system", [part for part in system.parts if not isinstance(part, Text)])
         for piece in slices(content):
             self._scale.text("system", end)
             end = piece
         alone = self._scale.weigh(end)
-        joint = f"{end}\n\n{block}" if content else block
+        joint = f"{end}\n\n{self._block}" if content else self._block
         self._scale.add("system", alone)
-        self._scale.add("frame", self._rules.message)
-        self._scale.add("frame", self._discount(system is not None))
-        if message is not None and message.name:
-            self._scale.add("frame", self._rules.named + self._scale.weigh(message.name))
         self._scale.add(place, sum(self._scale.weigh(piece) for piece in slices(joint)) - alone)
 
     def _discount(self, after_system: bool) -> int:
-        tools = bool(self._functions) and not self._preamble()
+        tools = bool(self._functions) and not self._apart
         less = -1 if tools else 0
         if self._responses and tools:
             less += self._rules.responses_tools[0 if after_system else 1]
@@ -107,7 +111,8 @@ class _Chat:
     def _choice(self) -> None:
         chosen = self._call.tool_choice
         if chosen.startswith("=") and self._rules.choice_named:
-            self._scale.add("tools", self._rules.choice_named + self._scale.weigh(chosen[1:257]))
+            self._scale.add("tools", self._rules.choice_named)
+            self._scale.text("tools", chosen[1:])
         elif chosen == "none":
             self._scale.add("tools", self._rules.choice_none)
 
@@ -119,8 +124,7 @@ class _Chat:
         self._thoughts(turn, index)
         if rest or calls:
             self._scale.add("frame", self._rules.message)
-        if turn.name:
-            self._scale.add("frame", self._rules.named + self._scale.weigh(turn.name[:256]))
+        self._name(turn)
         self._parts(place, rest)
         if len(calls) == 1:
             self._scale.add("frame", self._rules.call)
@@ -132,6 +136,11 @@ class _Chat:
             self._scale.text("messages", _wrapped(calls))
         return len(calls) > 1
 
+    def _name(self, turn: Message) -> None:
+        if turn.name:
+            self._scale.add("frame", self._rules.named)
+            self._scale.text("frame", turn.name)
+
     def _results(self, turn: Message, wrapped: bool) -> None:
         for part in turn.parts:
             if not isinstance(part, ToolResult):
@@ -142,7 +151,7 @@ class _Chat:
                     self._scale.text("messages", render.compact(piece)[1:-1])
             else:
                 self._scale.add("frame", self._rules.message)
-                name = part.name or _name_of(self._call.messages, part.id)
+                name = part.name or self._names.get(part.id, "")
                 self._scale.text("messages", f"functions.{name}" if name else "")
                 self._scale.text("messages", media.texts(part.parts))
             self._parts("messages", [inner for inner in part.parts if not isinstance(inner, Text)])
@@ -203,11 +212,6 @@ def _turns(messages: Sequence[Message]) -> Iterator[tuple[int, Message]]:
         yield index, message
     if pending:
         yield len(messages) - 1, Message("assistant", tuple(pending))
-
-
-def _name_of(messages: Sequence[Message], id: str) -> str:
-    calls = (part for message in messages for part in message.parts if isinstance(part, ToolCall))
-    return next((call.name for call in calls if call.id == id), "") if id else ""
 
 
 def _minified(arguments: str) -> str:

@@ -35,6 +35,7 @@ def count(call: Call, model: Model, scale: Scale) -> None:
         scale.text("schema", render.compact(call.schema.schema), rules.text)
     for message in call.messages:
         place: Place = "system" if message.role == "system" else "messages"
+        scale.text("frame", message.name, rules.text)
         for part in message.parts:
             _part(part, place, rules, scale)
 

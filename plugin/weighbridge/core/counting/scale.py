@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 from weighbridge.core.counting.text import Tokenizer, Weights, slices, weigh
@@ -25,6 +24,8 @@ class Scale:
         self._weights = weights
         self._limit = float("inf") if limit is None else limit
         self._total = 0.0
+        self._last = ""
+        self._weight = 0.0
         self._places: dict[Place, float] = dict.fromkeys(PLACES, 0.0)
         self.kinds: set[Kind] = set()
         """What the call holds beside text; decides which bound is kept."""
@@ -39,20 +40,18 @@ class Scale:
             raise LimitPassed
 
     def text(self, place: Place, text: str, factor: float = 1.0) -> None:
-        """Count a text, slice by slice.  A slice like the one before it is not counted again: a
-        filler of millions of blanks would cost seconds."""
-        before, weight = "", 0.0
+        """Count a text, slice by slice."""
         for piece in slices(text):
-            if piece != before:
-                before, weight = piece, self.weigh(piece)
-            self.add(place, factor * weight)
+            self.add(place, factor * self.weigh(piece))
 
     def weigh(self, piece: str) -> float:
-        """Tokens of a piece, without adding them.  For texts of a slice's length only."""
-        if not piece:
-            return 0.0
-        tokens = self._tokenizer.count(piece)
-        return tokens if self._weights is None else weigh(tokens, piece, self._weights)
+        """Tokens of a piece, without adding them.  For texts of a slice's length only.  A piece like
+        the one before it is not counted again: a filler of millions of blanks would cost seconds."""
+        if piece != self._last:
+            tokens = self._tokenizer.count(piece)
+            self._weight = tokens if self._weights is None else weigh(tokens, piece, self._weights)
+            self._last = piece
+        return self._weight
 
     def hide(self, what: str, bound: int) -> None:
         """Remember content that is not in the request, and the most it is taken to weigh."""
@@ -67,6 +66,3 @@ class Scale:
             whole[place] -= taken
             over -= taken
         return Parts(**whole)
-
-
-Rule = Callable[..., None]

@@ -92,6 +92,8 @@ class Tally:
         self.final = False
         self.seen_bytes = 0
         self.seen_events = 0
+        self.unread = 0
+        """Bytes of the events of a stream, whatever they say."""
         self.trouble = ""
         """Why the answer cannot be read, once that is so."""
 
@@ -101,6 +103,7 @@ class Tally:
             self.final = self.usage is not None
             return False
         self.content(data, self.reader.streamed)
+        self.unread += len(data)
         event = _object(data) if self.reader.mark.search(data) else None
         if event is None:
             return False
@@ -129,7 +132,9 @@ class Tally:
         if self.usage is not None and (self.final or ended):
             return Reported(self.usage)
         reason = cut or self.trouble or ("no usage reported" if self.usage is None else "no final usage reported")
-        return CutOff(reason, self.usage, self.seen_bytes, self.seen_events)
+        # A stream that ran to its end and said nothing we can read has its words under keys of the provider's own.
+        seen = self.seen_bytes or (0 if cut or self.trouble else self.unread)
+        return CutOff(reason, self.usage, seen, self.seen_events)
 
 
 class StreamMeter:

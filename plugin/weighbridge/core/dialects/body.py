@@ -35,9 +35,6 @@ def malformed(message: str, param: str | None = None) -> NoReturn:
     raise Refused("malformed", message, param=param)
 
 
-# --- bytes to an object ------------------------------------------------------------------------
-
-
 def decode(body: bytes) -> dict[str, Any]:
     """A JSON object from bytes.  Stricter than providers where they disagree among themselves."""
     try:
@@ -85,9 +82,6 @@ def _bound_depth(value: Json) -> None:
         if not level:
             return
     malformed(f"The body is nested too deeply. Use at most {DEEPEST} levels.")
-
-
-# --- typed readers -----------------------------------------------------------------------------
 
 
 def want(body: Mapping[str, Any], key: str, kind: type[T], default: D, where: str = "") -> T | D:
@@ -152,9 +146,6 @@ def compact(value: Json) -> str:
 
 def _kind(value: Json) -> str:
     return "null" if value is None else KINDS.get(type(value), "something else")
-
-
-# --- words and dates ---------------------------------------------------------------------------
 
 
 def rfc3339(ms: int) -> str:

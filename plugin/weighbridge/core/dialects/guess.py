@@ -10,11 +10,23 @@ from weighbridge.core.model import Json
 Body = Mapping[str, Any]
 
 OPENAI_FIELDS = frozenset(
-    "max_completion_tokens response_format stream_options n logprobs seed reasoning_effort frequency_penalty functions".split()
+    (
+        "max_completion_tokens",
+        "response_format",
+        "stream_options",
+        "n",
+        "logprobs",
+        "seed",
+        "reasoning_effort",
+        "frequency_penalty",
+        "functions",
+    )
 )
 OPENAI_ROLES = frozenset(("developer", "tool", "function"))
 OPENAI_BLOCKS = frozenset(("image_url", "input_audio", "file"))
-ANTHROPIC_FIELDS = frozenset("system stop_sequences anthropic_version output_config mcp_servers container".split())
+ANTHROPIC_FIELDS = frozenset(
+    ("system", "stop_sequences", "anthropic_version", "output_config", "mcp_servers", "container")
+)
 ANTHROPIC_BLOCKS = frozenset(("tool_use", "tool_result", "thinking", "redacted_thinking", "image", "document"))
 EMBEDDING_FIELDS = frozenset(("encoding_format", "dimensions"))
 CONVERSE_FIELDS = frozenset(("inferenceConfig", "toolConfig", "additionalModelRequestFields", "modelId"))

@@ -43,9 +43,6 @@ KEPT = ("reasoning_effort", "modalities", "verbosity")
 GENERATED = ("content", "text", "refusal", "reasoning", "reasoning_content", "arguments", "input", "transcript")
 
 
-# --- the request -------------------------------------------------------------------------------
-
-
 def parse(raw: RawCall) -> Call:
     """A chat request.  Raises Refused("malformed")."""
     body = decode(raw.body)
@@ -162,9 +159,6 @@ def _extra(body: Mapping[str, Any]) -> dict[str, Any]:
     return extra
 
 
-# --- what a decision changes -------------------------------------------------------------------
-
-
 def amend(body: bytes, call: Call, change: Amendment) -> bytes:
     """The body with the amendment made in place."""
     sent = decode(body)
@@ -188,8 +182,6 @@ def _limit_key(body: Mapping[str, Any], model: str) -> str:
         return stands[0]
     return LIMITS[0] if NEW_LIMIT.search(model) else LIMITS[1]
 
-
-# --- the answer --------------------------------------------------------------------------------
 
 READER = Reader(
     usage=openai_answer.usage,

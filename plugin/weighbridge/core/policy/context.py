@@ -16,21 +16,28 @@ UNKNOWN_MAX_OUTPUT = 16_384
 def fits_model(model: Model, call: Call, estimate: Estimate) -> None:
     """Raises Refused("context_length") where the prompt alone is larger than the model takes."""
     limit = min((n for n in (model.max_input, model.window) if n is not None), default=None)
-    if limit is not None and estimate.upper > limit:
+    if limit is not None and _at_once(call, estimate) > limit:
         raise _overlong(estimate, limit, f"model '{call.model}' takes {limit}")
 
 
-def output_room(model: Model, estimate: Estimate) -> int | None:
+def output_room(model: Model, call: Call, estimate: Estimate) -> int | None:
     """Most output tokens of one choice beside this prompt; None where nothing is known."""
     rooms = [] if model.max_output is None else [model.max_output]
     if model.window is not None:
-        rooms.append(max(1, model.window - estimate.upper))
+        rooms.append(max(1, model.window - _at_once(call, estimate)))
     return min(rooms, default=None)
+
+
+def _at_once(call: Call, estimate: Estimate) -> int:
+    """Prompt tokens that stand in the window together.  Several inputs are read one by one, and for a
+    tool at the provider the prompt is read, and billed, again and again: neither adds up in there."""
+    size = estimate.tokens if any(tool.server for tool in call.tools) else estimate.upper
+    return -(-size // call.inputs)
 
 
 def too_long(model: Model, call: Call, estimate: Estimate, asked: int) -> Refused:
     """The refusal for prompt and requested output together, where clamping is off."""
-    room = output_room(model, estimate)
+    room = output_room(model, call, estimate)
     return Refused(
         "context_length",
         f"Model '{call.model}' leaves room for {room} output tokens beside this prompt "

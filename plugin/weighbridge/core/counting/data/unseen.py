@@ -16,7 +16,7 @@ SOUND = 6_000
 FILM = 50_000
 """Three minutes at 263 a second."""
 CONVERSATION = 32_000
-"""`previous_response_id`, `conversation`, `cachedContent`."""
+"""`previous_response_id`, `conversation`, an item by its id, cached content."""
 OTHER = 8_000
 SERVER_TOOL = 4_000
 """A tool the provider runs: its own prompt, before any result."""
@@ -30,6 +30,8 @@ BY_WORD = {
     "video": FILM,
     "previous_response_id": CONVERSATION,
     "conversation": CONVERSATION,
-    "cachedContent": CONVERSATION,
+    "cached": CONVERSATION,
+    "item": CONVERSATION,
+    "prompt": FILE,
 }
 """First word of `Unseen.what`, or kind of a Media, -> bound; else OTHER."""
