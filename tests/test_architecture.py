@@ -22,7 +22,9 @@ NOT_OURS = re.compile(r"(\.git|\.venv|\..*_cache|\.hypothesis|__pycache__|build|
 CATCH_ALLS = re.compile(r"(utils?|helpers?|common|misc)")
 # Written with gaps, so that this file does not complain about itself.
 LEFTOVER = re.compile("TO(?:)DO|FIX(?:)ME|XX(?:)X|NotImplemented(?:)Error")
-MACHINE = re.compile(r"/work(?:)/|/root(?:)/|\.library(?:)/|\.mirror(?:)/|/opt/(?:pypi|wheels)|pypi(?:)\.org|pythonhosted(?:)\.org")
+MACHINE = re.compile(
+    r"/work(?:)/|/root(?:)/|\.library(?:)/|\.mirror(?:)/|/opt/(?:pypi|wheels)|pypi(?:)\.org|pythonhosted(?:)\.org"
+)
 
 
 def ours(under: Path = CHECKOUT) -> Iterator[Path]:
@@ -44,7 +46,8 @@ PRODUCT = [file for file in SOURCES if file.is_relative_to(PLUGIN)]
 
 def complaints(check: Check, files: list[Path]) -> list[str]:
     """What a check has to say, with the file's name before it."""
-    return [f"{file.relative_to(CHECKOUT)}: {said}" for file in files for said in check(file.read_text("utf-8", errors="replace"))]
+    texts = ((file.relative_to(CHECKOUT), file.read_text("utf-8", errors="replace")) for file in files)
+    return [f"{name}: {said}" for name, text in texts for said in check(text)]
 
 
 def too_long(text: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from weighbridge.core.admission import Plan, Ticket, Weighed, admit, ceiling, pl
 from weighbridge.core.catalogue import Catalogue
 from weighbridge.core.counting import Tokenizer, estimate
 from weighbridge.core.dialects import DIALECTS
-from weighbridge.core.dialects.base import Amendment
+from weighbridge.core.dialects.base import AS_SENT, Amendment
 from weighbridge.core.errors import Refused, StoreError, StoreUnavailable
 from weighbridge.core.grant import decide
 from weighbridge.core.ledger import Fetch, Granted, Moved, Peek, Settled, Verb, Version
@@ -74,7 +74,7 @@ class Scale:
     def weigh(self, raw: RawCall, rules: Rules) -> Weighed:
         """Parse and count a request, trimmed or rerouted where a policy says so.  Raises Refused for
         a body that cannot be read."""
-        weighed, policies = self._count(raw, rules, Amendment())
+        weighed, policies = self._count(raw, rules, AS_SENT)
         rule = context.exceeded(policies, weighed.estimate)
         if rule is None or raw.counts:
             return weighed
@@ -98,7 +98,8 @@ class Scale:
         provider = raw.provider or self.provider_of(call)
         model = self.catalogue.model(call.model, provider)
         policies = matching(rules.policies, facts_of(call, model, raw.principal, provider))
-        limit = ceiling(model, policies, call.inputs)
+        # Who asks for a count wants all of it; who sends is refused at the limit, whatever comes behind.
+        limit = None if raw.counts else ceiling(model, policies, call.inputs)
         counted = estimate(call, model, self.tokenizer(model.tokenizer), limit)
         return Weighed(call, model, counted, raw.principal, provider, detour), policies
 
@@ -106,7 +107,7 @@ class Scale:
         dialect = DIALECTS[raw.dialect]
         if raw.counts and dialect.parse_count is not None:
             return dialect.parse_count(raw)
-        if detour == Amendment():
+        if detour == AS_SENT:
             return dialect.parse(raw)
         body = dialect.amend(raw.body, dialect.parse(raw), detour)
         return dialect.parse(replace(raw, body=body, model=raw.model and (detour.model or raw.model)))

@@ -69,7 +69,8 @@ def logging_hook(event: Event) -> None:
             model = weighed.call.model if weighed else "?"
             log.info("refused reason=%s model=%s: %s", error.reason, model, error.message)
         case Unsettled(ticket, ending, error):
-            log.error("unsettled id=%s model=%s ending=%s: %s", ticket.id, ticket.call.model, type(ending).__name__, error)
+            how = type(ending).__name__
+            log.error("unsettled id=%s model=%s ending=%s: %s", ticket.id, ticket.call.model, how, error)
         case Closed(ticket, _, "late", nano) if ticket.holds:
             log.warning("late settlement id=%s charged=%d nano-USD", ticket.id, nano)
         case _:

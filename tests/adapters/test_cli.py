@@ -203,7 +203,8 @@ def test_count_needs_no_store(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["", "{", "[]", "{}", "nonsense", '{"model":"gpt-4o","messages":3}', '{"contents":[]}', b"\xff\xfe", "[" * 9999]
+    "body",
+    ["", "{", "[]", "{}", "nonsense", '{"model":"gpt-4o","messages":3}', '{"contents":[]}', b"\xff\xfe", "[" * 9999],
 )
 def test_count_of_a_bad_body_is_one_line(run: Run, body: str | bytes) -> None:
     one_line(run("count", "--json", stdin=body))
@@ -398,7 +399,9 @@ def test_a_changed_window_starts_its_own_counters(run: Run, traffic: Counter, fi
 def test_usage_adds_up_the_journal(run: Run, store: Store, traffic: Counter) -> None:
     id = f"cut{clock()}"
     for n in range(3):
-        store.run(Settle(f"{id}-{n}", (), Entry(f"{id}-{n}", model="m", tags={"run": id}, ending="cut off: x", nano_usd=1)))
+        store.run(
+            Settle(f"{id}-{n}", (), Entry(f"{id}-{n}", model="m", tags={"run": id}, ending="cut off: x", nano_usd=1))
+        )
     rows = [row for row in answer(run("usage", "--by", "tag.run,model", "--json")) if row["tag.run"] == id]
     assert rows == [
         {

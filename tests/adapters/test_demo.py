@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,14 @@ PACKAGE = Path(__file__).parents[2] / "plugin"
 
 
 @pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
+def temporary() -> Iterator[Path]:
+    """Where the demo puts its temporary files; a short path, as sockets need."""
+    with tempfile.TemporaryDirectory(prefix="wbd") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def environ(temporary: Path) -> dict[str, str]:
     """A machine whose proxies, keys and store must not matter, and whose temporary files can be counted."""
     hostile = {
         "HTTP_PROXY": "http://127.0.0.1:1",
@@ -33,7 +41,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
         "WEIGHBRIDGE_STORE": "redis://127.0.0.1:1",
         "WEIGHBRIDGE_LISTEN": "127.0.0.1:1",
     }
-    return {**os.environ, **hostile, "PYTHONPATH": str(PACKAGE), "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, **hostile, "PYTHONPATH": str(PACKAGE), "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
 
 
 @pytest.fixture
@@ -44,7 +52,7 @@ def port() -> int:
         return found
 
 
-def test_once_tells_everything_and_ends(environ: dict[str, str], tmp_path: Path) -> None:
+def test_once_tells_everything_and_ends(environ: dict[str, str], temporary: Path) -> None:
     done = subprocess.run([*DEMO, "--once"], env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     told = done.stdout
@@ -55,12 +63,15 @@ def test_once_tells_everything_and_ends(environ: dict[str, str], tmp_path: Path)
     total, admitted, clamped, refused = map(int, counts.groups())
     assert total == admitted + clamped + refused == 24
     assert clamped >= 1 and refused >= 5
+    assert "failed" not in told
+    for reason in ("budget", "model not allowed", "context length", "rate"):
+        assert f"refused: {reason}" in told
     for error in ("RateLimitError (429): Policy 'support-month'", "ClientError (429)", "BadRequestError (400)"):
         assert error in told
     assert "PermissionDeniedError (403): Policy 'interns-models' does not allow model 'gpt-4.1'" in told
     for heading in ("estimate against actual", "held against spent", "Budgets"):
         assert heading in told
-    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+    assert list(temporary.iterdir()) == [], "nothing is left behind"
 
 
 @pytest.fixture
@@ -76,16 +87,17 @@ def staying(environ: dict[str, str], port: int) -> Iterator[tuple[subprocess.Pop
         if line.startswith("Ctrl-C"):
             break
     curl = told[told.index("curl -i") :].partition("\n\n")[0]
-    yield process, shlex.split(curl)
+    yield process, shlex.split(curl.replace("\\\n", ""))
     process.kill()
     process.communicate()
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_it_stays_up_until_told_to_stop(
-    staying: tuple[subprocess.Popen[str], list[str]], sign: signal.Signals, tmp_path: Path
+    staying: tuple[subprocess.Popen[str], list[str]], sign: signal.Signals, temporary: Path
 ) -> None:
-    process, (_, _, url, _, authorization, _, _, _, body) = staying
+    process, words = staying
+    url, authorization, body = words[2], words[4], words[-1]
     name, _, value = authorization.partition(": ")
     reply = httpx.post(url, headers={name: value}, json=json.loads(body), trust_env=False)
     assert reply.status_code == 200
@@ -94,7 +106,7 @@ def test_it_stays_up_until_told_to_stop(
     process.send_signal(sign)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, ""), out
-    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+    assert list(temporary.iterdir()) == [], "nothing is left behind"
 
 
 def test_a_taken_port_is_one_line(environ: dict[str, str]) -> None:

@@ -26,7 +26,10 @@ def call(**changes: Any) -> Call:
     return Call("openai-chat", given.pop("model", "gpt-4o"), **given)
 
 
-def weighed(upper: int = 1000, *, who: Principal = Principal(team="research"), known: Model = MODEL, **changes: Any) -> Weighed:
+RESEARCH = Principal(team="research")
+
+
+def weighed(upper: int = 1000, *, who: Principal = RESEARCH, known: Model = MODEL, **changes: Any) -> Weighed:
     """A call on the scale, with `upper` prompt tokens at most."""
     return Weighed(call(**changes), known, Estimate(min(upper, 900), upper, "by hand"), who, "openai")
 

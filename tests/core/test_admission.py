@@ -163,8 +163,9 @@ def test_sound_is_held_at_its_own_rate_and_text_is_not() -> None:
     rates = replace(MODEL.prices[""].steps[0][1], audio_input=40_000_000_000)
     sounding = replace(MODEL, prices={"": replace(MODEL.prices[""], steps=((0, rates),))})
     spoken = (Message("user", (Media("audio", data="AAAA"),)),)
-    text, sound = (planned(weighed(known=sounding, **m), rules(DAY)).load.fixed_nano for m in ({}, {"messages": spoken}))
-    assert (text, sound) == (2_500_000, 40_000_000)
+    text = planned(weighed(known=sounding), rules(DAY))
+    sound = planned(weighed(known=sounding, messages=spoken), rules(DAY))
+    assert (text.load.fixed_nano, sound.load.fixed_nano) == (2_500_000, 40_000_000)
 
 
 def test_counting_may_stop_at_the_smallest_limit() -> None:

@@ -62,10 +62,11 @@ def _chat_chunks(head: dict[str, Any], asked: dict[str, Any]) -> Iterable[dict[s
 def responses(seen: Seen) -> Answer:
     """`/v1/responses`."""
     asked = seen.json()
-    text = {"type": "output_text", "text": TEXT, "annotations": []}
-    message = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [text]}
+    text: dict[str, Any] = {"type": "output_text", "text": TEXT, "annotations": []}
+    message: dict[str, Any] = {"type": "message", "id": "msg_1", "role": "assistant", "content": [text]}
+    message["status"] = "completed"
     call = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "status": "completed", **TOOL}
-    response = {
+    response: dict[str, Any] = {
         "id": "resp_1",
         "object": "response",
         "created_at": 1,
@@ -84,12 +85,12 @@ def responses(seen: Seen) -> Answer:
     }
     if not asked.get("stream"):
         return Answer.json(response)
-    begun = {**response, "status": "in_progress", "output": [], "usage": None}
+    begun: dict[str, Any] = {**response, "status": "in_progress", "output": [], "usage": None}
     deltas = [
         {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": word}
         for word in WORDS
     ]
-    events = [
+    events: list[dict[str, Any]] = [
         {"type": "response.created", "response": begun},
         {"type": "response.output_item.added", "output_index": 0, "item": {**message, "content": []}},
         {"type": "response.content_part.added", "output_index": 0, "content_index": 0, "part": {**text, "text": ""}},

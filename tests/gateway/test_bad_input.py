@@ -132,7 +132,11 @@ def test_more_than_the_largest_body(client: httpx.Client, format: str) -> None:
     refused(format, client.post(path, content=b" " * (33 * MEGABYTE)), 413, "too_large")
 
 
-@pytest.mark.parametrize("text", [" " * MEGABYTE, "a" * MEGABYTE, "\u2028" * 300_000, "<|endoftext|>" * 80_000])
+@pytest.mark.parametrize(
+    "text",
+    [" " * MEGABYTE, "a" * MEGABYTE, "\u2028" * 300_000, "<|endoftext|>" * 80_000],
+    ids=["blanks", "one-letter", "separators", "specials"],
+)
 def test_texts_that_stall_tokenizers(client: httpx.Client, text: str) -> None:
     path, body = GOOD["openai-chat"]
     answer = client.post(path, json={**body, "messages": [{"role": "user", "content": text}]})
@@ -164,7 +168,11 @@ def test_encodings_that_are_not_read(client: httpx.Client, encoding: str) -> Non
     refused("openai-chat", answer, 415, "unsupported_media")
 
 
-@pytest.mark.parametrize("body", [b"not packed at all", gzip.compress(b'{"model": "gpt-4o-mini"}')[:-9], b""])
+@pytest.mark.parametrize(
+    "body",
+    [b"not packed at all", gzip.compress(b'{"model": "gpt-4o-mini"}')[:-9], b""],
+    ids=["not-packed", "cut-off", "empty"],
+)
 def test_broken_compression(client: httpx.Client, body: bytes) -> None:
     path, _ = GOOD["anthropic-messages"]
     refused("anthropic-messages", client.post(path, content=body, headers={"content-encoding": "gzip"}))
@@ -252,7 +260,7 @@ def test_routes_that_cannot_be_metered(
                                      {"authorization": "Basic x"}, {"x-goog-api-key": "wb-\xff"}])  # fmt: skip
 def test_keys_nobody_made(gateway: Gateway, key: str, format: str, headers: dict[str, str]) -> None:
     path, body = GOOD[format]
-    encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     answer = httpx.post(f"{gateway.url}{path}", json=body, headers=encoded)
     refused(format, answer, 401, "unknown_key")
 

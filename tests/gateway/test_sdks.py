@@ -47,7 +47,7 @@ def test_openai_chat(at: tuple[str, str], gateway: Gateway) -> None:
         streamed = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     assert (answer.choices[0].message.content, streamed) == (TEXT, TEXT)
     assert answer.usage is not None and answer.usage.prompt_tokens == PROMPT
-    assert json.loads(called.choices[0].message.tool_calls[0].function.arguments) == WEIGHED  # type: ignore
+    assert json.loads(called.choices[0].message.tool_calls[0].function.arguments) == WEIGHED
     entry = gateway.entry(raw)
     assert (entry.team, entry.model, entry.input, entry.output) == ("free", CHAT_MODEL, PROMPT, ANSWER)
 
@@ -87,7 +87,7 @@ async def test_openai_async(at: tuple[str, str]) -> None:
     assert (answer.choices[0].message.content, response.output_text) == (TEXT, TEXT)
     assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == TEXT
     assert chunks[-1].usage is not None and chunks[-1].usage.total_tokens == PROMPT + ANSWER
-    assert json.loads(called.output[0].arguments) == WEIGHED
+    assert json.loads(called.output[0].arguments) == WEIGHED  # type: ignore
     assert vectors.usage.total_tokens == PROMPT
 
 
@@ -108,7 +108,7 @@ def test_anthropic_messages(at: tuple[str, str], gateway: Gateway) -> None:
         with client.messages.stream(**CLAUDE_CHAT, tools=[ANTHROPIC_TOOL]) as stream:
             built = stream.get_final_message()
         events = [event.type for event in client.messages.create(**CLAUDE_CHAT, stream=True)]
-    assert (answer.content[0].text, streamed) == (TEXT, TEXT)  # type: ignore
+    assert (answer.content[0].text, streamed) == (TEXT, TEXT)
     assert called.content[0].input == built.content[0].input == WEIGHED  # type: ignore
     assert (events[0], events[-1]) == ("message_start", "message_stop")
     assert gateway.entry(raw).input == PROMPT
@@ -120,7 +120,7 @@ async def test_anthropic_async(at: tuple[str, str]) -> None:
         async with client.messages.stream(**CLAUDE_CHAT, tools=[ANTHROPIC_TOOL]) as stream:
             built = await stream.get_final_message()
         counted = await client.messages.count_tokens(model=CLAUDE, messages=CLAUDE_CHAT["messages"])
-    assert answer.content[0].text == TEXT  # type: ignore
+    assert answer.content[0].text == TEXT
     assert built.content[0].input == WEIGHED  # type: ignore
     assert built.usage.output_tokens == ANSWER
     assert 5 < counted.input_tokens < 30

@@ -11,21 +11,17 @@ from weighbridge.core.ledger import (
     Counters,
     Entries,
     Entry,
-    Fetch,
     Granted,
     Hold,
-    Look,
     Moved,
     OpenHolds,
     Peek,
-    Put,
     Renew,
     Reserve,
     Settle,
     Settled,
     Short,
     State,
-    Version,
 )
 from weighbridge.ledger import Store
 
@@ -277,28 +273,6 @@ def test_a_backward_clock_reopens_nothing(store: Store) -> None:
     assert store.run(Renew("r", now=0)) is False
     assert store.run(Settle("r", (Charge(USD, 1),), now=0)).outcome == "late"
     assert peek(store) == State(1, 0)
-
-
-def test_shelves(store: Store) -> None:
-    assert store.run(Version("policies")) == 0
-    assert store.run(Fetch("policies")) == {}
-    assert store.run(Put("policies", {"a": {"limit": 1.5}, "ü": [None, "x"]}, only_if_empty=True)) == 1
-    assert store.run(Put("policies", {"b": 1}, only_if_empty=True)) == 1
-    assert store.run(Put("policies", {"a": {"limit": 2}}, drop=("ü", "nobody"))) == 2
-    assert store.run(Fetch("policies")) == {"a": {"limit": 2}}
-    assert store.run(Look("policies", "a")) == {"limit": 2}
-    assert store.run(Look("policies", "ü")) is None
-    assert store.run(Put("policies", {}, drop=("a",))) == 3
-    assert store.run(Put("policies", {"b": 1}, only_if_empty=True)) == 3, "written before, if empty now"
-    assert store.run(Version("policies")) == 3
-    assert store.run(Version("keys")) == 0
-
-
-def test_shelves_and_money_keep_apart(store: Store) -> None:
-    store.run(Put("keys", {"h": 1, "s": 2}))
-    store.run(Reserve("h", one(1), now=0))
-    assert store.run(Fetch("keys")) == {"h": 1, "s": 2}
-    assert peek(store) == State(0, 1)
 
 
 def test_goes_by_its_own_clock(store: Store) -> None:

@@ -20,7 +20,7 @@ from weighbridge.adapters.intake import Body, read_body
 from weighbridge.core import reply
 from weighbridge.core.admission import Ticket
 from weighbridge.core.dialects import DIALECTS, Route, route
-from weighbridge.core.dialects.base import Amendment, Dialect, Meter
+from weighbridge.core.dialects.base import AS_SENT, Dialect, Meter
 from weighbridge.core.errors import Refused, StoreError
 from weighbridge.core.model import Call, CutOff, Ending, NeverSent, Principal, RawCall
 from weighbridge.guard import AsyncGuard
@@ -187,7 +187,7 @@ class Exchange:
     async def _pass_on(self, ticket: Ticket, passage: Passage, body: Body) -> None:
         call = ticket.call
         amendment = ticket.amendment
-        if amendment != Amendment():
+        if amendment != AS_SENT:
             body = body.replaced(self.dialect.amend(body.plain, call, amendment))
         self.headers = reply.admitted(ticket)
         scope = {**self.scope, "headers": body.headers(self.scope["headers"]), "weighbridge": passage}

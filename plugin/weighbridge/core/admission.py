@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from weighbridge.core.dialects.base import Amendment
+from weighbridge.core.dialects.base import AS_SENT, Amendment
 from weighbridge.core.errors import Refused
 from weighbridge.core.ledger import Granted, Hold, Reserve, Short, State, affine
 from weighbridge.core.model import Call, Estimate, Media, Model, Part, Price, Principal, Rates, ToolResult, Unseen
@@ -33,7 +33,7 @@ class Weighed:
     estimate: Estimate
     principal: Principal
     provider: str
-    detour: Amendment = Amendment()
+    detour: Amendment = AS_SENT
     """What a policy made of the request before it was weighed: turns dropped, another model."""
 
 

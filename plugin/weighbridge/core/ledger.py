@@ -43,8 +43,8 @@ class Counter:
     @property
     def field(self) -> str:
         """The counter's name in the store.  Values are quoted, so no value can imitate another."""
-        scope = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in self.scope)
-        return f"{quote(self.policy, safe='')}|{self.unit}|{quote(self.window, safe='')}|{scope}|{self.start}|{self.end}"
+        scope = "&".join(f"{_quoted(k)}={_quoted(v)}" for k, v in self.scope)
+        return f"{_quoted(self.policy)}|{self.unit}|{_quoted(self.window)}|{scope}|{self.start}|{self.end}"
 
     @classmethod
     def parse(cls, text: str) -> Counter:
@@ -52,6 +52,10 @@ class Counter:
         policy, unit, window, scope, start, end = text.split("|")
         pairs = tuple((unquote(k), unquote(v)) for k, _, v in (p.partition("=") for p in scope.split("&") if p))
         return cls(unquote(policy), unit, unquote(window), pairs, int(start), int(end))  # type: ignore[arg-type]
+
+
+def _quoted(text: str) -> str:
+    return text if text.isalnum() and text.isascii() else quote(text, safe="")
 
 
 @dataclass(frozen=True, slots=True)

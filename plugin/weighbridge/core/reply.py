@@ -11,7 +11,7 @@ from weighbridge.core.dialects.base import Dialect
 from weighbridge.core.dialects.body import rfc3339
 from weighbridge.core.errors import Refused, machine_part
 from weighbridge.core.ledger import Hold, State
-from weighbridge.core.model import Estimate, Json
+from weighbridge.core.model import Estimate, Json, Parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def usd(nano: int) -> str:
 
 def estimate_part(estimate: Estimate) -> dict[str, Json]:
     """An estimate as `count --json` and `check --json` show it."""
-    parts = {name: getattr(estimate.parts, name) for name in ("messages", "system", "tools", "media", "schema", "frame")}
+    parts = {name: getattr(estimate.parts, name) for name in Parts.__slots__}
     return {"tokens": estimate.tokens, "upper": estimate.upper, "method": estimate.method, "parts": parts}
 
 

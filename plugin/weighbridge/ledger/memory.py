@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, TypeVar, cast
 
+from weighbridge.core.grant import decide
 from weighbridge.core.ledger import (
     LARGEST,
     Counter,
@@ -141,40 +142,24 @@ class MemoryStore:
             return Granted(record.units, self._states(verb), now)
         if any(h.counter.end and not h.counter.start <= now < h.counter.end for h in verb.holds):
             return Moved(now)
-        units = self._most_units(verb)
-        if units < verb.want:
+        decided = decide(verb, self._states(verb), now)
+        if isinstance(decided, Short) or decided.units < verb.want:
             self._expire(now, self._upkeep.sweep_short)
-            units = self._most_units(verb)
-        if units < verb.least:
-            return Short(self._states(verb), self._lacking(verb, verb.want), units, now)
-        return self._grant(verb, units, now)
+            decided = decide(verb, self._states(verb), now)
+        if isinstance(decided, Granted):
+            self._hold(verb, decided.units, now)
+        return decided
 
-    def _grant(self, verb: Reserve, units: int, now: int) -> Granted:
+    def _hold(self, verb: Reserve, units: int, now: int) -> None:
         record = self._holds[verb.id] = Record("open", units)
         for hold in verb.holds:
             name, amount = hold.counter.field, hold.amount(units)
             self._add(name, 0, amount, purge_at(hold.counter))
             record.amounts[name] = min(record.amounts.get(name, 0) + amount, LARGEST)
         self._leases.set(verb.id, now + verb.lease_ms)
-        return Granted(units, self._states(verb), now)
 
     def _states(self, verb: Reserve) -> tuple[State, ...]:
         return tuple(self._state(hold.counter) for hold in verb.holds)
-
-    def _lacking(self, verb: Reserve, units: int) -> tuple[int, ...]:
-        need: dict[str, int] = {}
-        for hold in verb.holds:
-            need[hold.counter.field] = need.get(hold.counter.field, 0) + hold.amount(units)
-        return tuple(
-            index
-            for index, (hold, state) in enumerate(zip(verb.holds, self._states(verb), strict=True))
-            if hold.limit is not None and state.spent + state.held + need[hold.counter.field] > hold.limit
-        )
-
-    def _most_units(self, verb: Reserve) -> int:
-        if not self._lacking(verb, verb.want):
-            return verb.want
-        return bisect.bisect_left(range(verb.want), True, key=lambda units: bool(self._lacking(verb, units))) - 1
 
     def _settle(self, verb: Settle) -> Settled:
         now = self._clock() if verb.now is None else verb.now

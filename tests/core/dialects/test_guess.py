@@ -37,7 +37,9 @@ BODIES: list[tuple[str | None, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("dialect", "body"), BODIES, ids=lambda value: json.dumps(value) if isinstance(value, dict) else value)
+@pytest.mark.parametrize(
+    ("dialect", "body"), BODIES, ids=lambda value: json.dumps(value) if isinstance(value, dict) else value
+)
 def test_guess(dialect: str | None, body: dict[str, Any]) -> None:
     assert guess(body) == dialect
 

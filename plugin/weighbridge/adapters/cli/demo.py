@@ -40,12 +40,15 @@ def command(ctx: click.Context, once: bool, port: int | None) -> None:
         show.line(STAND_IN, "dim")
         with playbill.progress(len(demo.CALLS)) as advance:
             sent = [advance(one) for one in demo.send_all(stage.url, keys)]
-        playbill.tell(sent, demo.settled(stage.store))
+        settled = demo.settled(stage.store)
+        playbill.tell(sent, settled)
         playbill.heading("Budgets, as `weighbridge budget list` shows them")
         budget.tell([budget.report_on(stage.store, policy) for policy in budget.limits(stage.store)])
         if not once:
             playbill.invite(stage.url, keys["research"])
             _stay()
+    if playbill.failures(sent, settled):
+        raise ConfigError("some of the demo's calls failed (above); `weighbridge doctor` tells what is missing")
 
 
 def _stay() -> None:

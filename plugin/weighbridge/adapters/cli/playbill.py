@@ -15,7 +15,8 @@ from weighbridge.adapters.demo import Sent
 from weighbridge.core.ledger import Entry
 
 OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {"admit": ("admitted", "green"), "clamp": ("clamped", "yellow")}
-REFUSED: Final = ("refused", "red")
+FAILED: Final = ("failed", "bold red")
+"""Neither settled nor refused: something does not work."""
 Settled = Mapping[int, Entry]
 
 
@@ -53,6 +54,11 @@ def tell(sent: Sequence[Sent], settled: Settled) -> None:
     show.line(_summary(sent, settled), "bold")
 
 
+def failures(sent: Sequence[Sent], settled: Settled) -> int:
+    """How many calls neither passed nor were refused by weighbridge."""
+    return sum(_outcome(one, settled) == FAILED for one in sent)
+
+
 def heading(text: str) -> None:
     """A title, with air above and below."""
     show.line()
@@ -81,13 +87,17 @@ def _refusals(sent: Sequence[Sent]) -> list[tuple[str, str]]:
 
 def _request(one: Sent, settled: Settled) -> tuple[str | Text, ...]:
     word, style = _outcome(one, settled)
+    why = f": {one.reason.replace('_', ' ')}" if one.reason else ""
     call = one.call
-    return (str(one.number), call.team, call.sdk, call.what, call.model, Text(word, style=style))
+    return (str(one.number), call.team, call.sdk, call.what, call.model, Text(word + why, style=style))
 
 
 def _outcome(one: Sent, settled: Settled) -> tuple[str, str]:
-    if one.number not in settled:
-        return REFUSED
+    """(word, style)."""
+    if one.reason:
+        return "refused", "red"
+    if one.error or one.number not in settled:
+        return FAILED
     decision = settled[one.number].decision
     return OUTCOMES.get(decision, (decision, ""))
 

@@ -11,6 +11,8 @@ from google import genai
 from google.genai import types
 
 TAG_HEADER = "x-weighbridge-tags"
+NO_PROXY: Any = {"all://127.0.0.1": None}
+"""The anthropic SDK mounts the environment's proxies itself, whatever `trust_env` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,9 @@ class Clients:
                 http_client=openai.DefaultHttpxClient(trust_env=False),
                 **openai_options,
             ),
-            anthropic.Anthropic(base_url=url, api_key=key, http_client=anthropic.DefaultHttpxClient(trust_env=False)),
+            anthropic.Anthropic(
+                base_url=url, api_key=key, http_client=anthropic.DefaultHttpxClient(trust_env=False, mounts=NO_PROXY)
+            ),
             genai.Client(api_key=key, http_options=types.HttpOptions(base_url=url, client_args={"trust_env": False})),
         )
 

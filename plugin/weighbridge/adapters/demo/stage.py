@@ -19,12 +19,14 @@ from weighbridge.adapters.demo.provider import app as provider
 from weighbridge.adapters.gateway import create
 from weighbridge.core.errors import ConfigError, StoreUnavailable
 from weighbridge.ledger import Store
+from weighbridge.ledger.embedded import socket_path
 from weighbridge.settings import Settings, load
 
 LOOPBACK: Final = "127.0.0.1"
 PATIENCE: Final = 30.0
 """Seconds a server may take to start."""
 PAUSE: Final = 0.01
+STORE: Final = "store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ def stage(port: int) -> Iterator[Stage]:
         upstream = stack.enter_context(_serving(provider, _socket(0), lifespan="off"))
         listening = _socket(port)
         settings = _settings(place, upstream, listening.getsockname()[1])
+        stack.callback(_await_end, socket_path(place / STORE))
         opened = wiring.store(settings)
         stack.callback(opened.close)
         url = stack.enter_context(_serving(create(settings), listening, lifespan="on"))
@@ -55,7 +58,7 @@ def _settings(place: Path, upstream: str, port: int) -> Settings:
     providers = {
         name: {"base_url": upstream, "api_key": "held-by-the-gateway"} for name in ("openai", "anthropic", "gemini")
     }
-    store = f"embedded:{place / 'store'}"
+    store = f"embedded:{place / STORE}"
     return load(None, {"HOME": str(place)}, store=store, host=LOOPBACK, port=port, providers=providers, data_dir=place)
 
 
@@ -91,4 +94,11 @@ def _await_start(server: uvicorn.Server, thread: Thread) -> None:
     while not server.started:
         if not thread.is_alive() or monotonic() > until:
             raise StoreUnavailable("the demo's server did not start; `weighbridge doctor` tells what is missing")
+        sleep(PAUSE)
+
+
+def _await_end(server: Path) -> None:
+    """Until the store's server, which nobody uses any more, has put its files away and gone."""
+    until = monotonic() + PATIENCE
+    while server.exists() and monotonic() < until:
         sleep(PAUSE)

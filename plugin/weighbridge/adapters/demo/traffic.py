@@ -51,6 +51,8 @@ class Sent:
     call: Call
     error: str = ""
     """What the SDK raised, in its own words."""
+    reason: str = ""
+    """Why weighbridge refused it; "" where it did not, whatever else went wrong."""
 
 
 def _chat(c: Clients, call: Call, mark: dict[str, str]) -> None:
@@ -178,7 +180,9 @@ def _sent(clients: Clients, number: int, call: Call) -> Sent:
     try:
         call.send(clients, call, tag(number))
     except ERRORS as error:
-        return Sent(number, call, f"{type(error).__name__} ({_status(error)}): {_words(error)}")
+        inner = _inner(error)
+        words = inner.get("message") or error
+        return Sent(number, call, f"{type(error).__name__} ({_status(error)}): {words}", _reason(inner))
     return Sent(number, call)
 
 
@@ -186,8 +190,14 @@ def _status(error: Any) -> object:
     return getattr(error, "status_code", None) or getattr(error, "code", "no status")
 
 
-def _words(error: Any) -> str:
-    """The provider's sentence out of an SDK's exception."""
-    body = getattr(error, "body", None) or getattr(error, "details", None) or {}
+def _inner(error: Any) -> Mapping[str, Any]:
+    """The provider's error object out of an SDK's exception."""
+    body = getattr(error, "body", None) or getattr(error, "details", None)
     inner = body.get("error", body) if isinstance(body, dict) else {}
-    return str(inner.get("message") or error)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _reason(inner: Mapping[str, Any]) -> str:
+    """The reason in the machine-readable part, which only weighbridge's own refusals have."""
+    part: Any = inner.get("weighbridge") or next(iter(inner.get("details") or []), {})
+    return str(part.get("reason", "")) if isinstance(part, dict) else ""

@@ -40,7 +40,7 @@ class Doorkeeper:
     async def identify(self, scope: Scope) -> Principal:
         """Who sends this request."""
         if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEADERS:
-            raise Refused("too_large", f"The request's headers are larger than {LARGEST_HEADERS // 1024} KB. Send less.")
+            raise Refused("too_large", f"The request's headers are larger than {LARGEST_HEADERS // 1024} KB.")
         headers = dict(scope["headers"])
         modes = {"none": self._anybody, "keys": self._by_key, "header": self._by_header}
         who = await modes[self._settings.auth](scope, headers)
@@ -122,9 +122,9 @@ def request_tags(text: str) -> dict[str, str]:
     for item in filter(None, (part.strip() for part in text.split(","))):
         name, equals, value = item.partition("=")
         if not equals or not name.strip():
-            raise Refused("malformed", f"x-weighbridge-tags holds '{item[:40]}'; write name=value, separated by commas.")
+            raise Refused("malformed", f"x-weighbridge-tags holds '{item[:40]}'; write name=value, with commas between.")
         if len(item) > LONGEST_TAG:
-            raise Refused("malformed", f"x-weighbridge-tags: '{item[:40]}...' is longer than {LONGEST_TAG} characters.")
+            raise Refused("malformed", f"x-weighbridge-tags: '{item[:40]}...' is over {LONGEST_TAG} characters long.")
         tags[name.strip()] = value.strip()
     if len(tags) > MOST_TAGS:
         raise Refused("malformed", f"x-weighbridge-tags holds {len(tags)} tags; {MOST_TAGS} at most.")

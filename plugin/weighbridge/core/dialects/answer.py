@@ -93,7 +93,7 @@ class Tally:
         self.seen_bytes = 0
         self.seen_events = 0
         self.unread = 0
-        """Bytes of the events of a stream, whatever they say."""
+        """Bytes of a stream's JSON objects, whatever they say."""
         self.trouble = ""
         """Why the answer cannot be read, once that is so."""
 
@@ -103,7 +103,7 @@ class Tally:
             self.final = self.usage is not None
             return False
         self.content(data, self.reader.streamed)
-        self.unread += len(data)
+        self.unread += len(data) if data[:1] + data[-1:] == b"{}" else 0
         event = _object(data) if self.reader.mark.search(data) else None
         if event is None:
             return False

@@ -9,7 +9,17 @@ from weighbridge.core.dialects import anthropic_blocks as blocks
 from weighbridge.core.dialects.answer import meter
 from weighbridge.core.dialects.anthropic_usage import READER, usage
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
-from weighbridge.core.dialects.body import cache_kept, decode, malformed, model_of, need, objects, positive_int, rfc3339, want
+from weighbridge.core.dialects.body import (
+    cache_kept,
+    decode,
+    malformed,
+    model_of,
+    need,
+    objects,
+    positive_int,
+    rfc3339,
+    want,
+)
 from weighbridge.core.dialects.splice import Changes, keep_items, splice
 from weighbridge.core.dialects.turns import kept
 from weighbridge.core.errors import Reason, Refused, machine_part

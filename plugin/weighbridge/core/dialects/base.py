@@ -24,6 +24,10 @@ class Amendment:
     """Leave out this many of the oldest turns, system and the last turn kept (trim)."""
 
 
+AS_SENT = Amendment()
+"""Nothing is changed."""
+
+
 class Meter(Protocol):
     """Watches an answer go by and knows in the end what it used.  One per answer; constant memory
     for streams."""

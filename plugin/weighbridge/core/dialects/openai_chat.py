@@ -9,7 +9,17 @@ from typing import Any
 from weighbridge.core.dialects import openai_answer, openai_refusal, openai_tools
 from weighbridge.core.dialects.answer import Reader, keys, meter
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
-from weighbridge.core.dialects.body import cache_kept, compact, decode, malformed, model_of, need, objects, positive_int, want
+from weighbridge.core.dialects.body import (
+    cache_kept,
+    compact,
+    decode,
+    malformed,
+    model_of,
+    need,
+    objects,
+    positive_int,
+    want,
+)
 from weighbridge.core.dialects.openai_parts import parts
 from weighbridge.core.dialects.splice import Changes, keep_items, splice
 from weighbridge.core.dialects.turns import kept

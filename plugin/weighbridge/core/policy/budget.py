@@ -124,7 +124,8 @@ def shortage(
 def _obstacle(held: Hold, state: State, want: int) -> Obstacle:
     c = held.counter
     assert held.limit is not None
-    return Obstacle(c.policy, dict(c.scope), c.unit, held.limit, state.spent, state.held, held.amount(want), c.end or None)
+    requested, resets_at = held.amount(want), c.end or None
+    return Obstacle(c.policy, dict(c.scope), c.unit, held.limit, state.spent, state.held, requested, resets_at)
 
 
 def _wait(held: Hold, now: int) -> int | None:
