@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import Final
 
 from weighbridge import tokenizers
 from weighbridge.core.catalogue import Catalogue
@@ -17,6 +18,8 @@ from weighbridge.ledger import AsyncStore, Store
 from weighbridge.ledger.open import open_async_store, open_store
 from weighbridge.modeltable import rows
 from weighbridge.settings import Settings, load_policies
+
+VOCABULARY: Final = "o200k_base"
 
 
 def clock() -> int:
@@ -34,6 +37,12 @@ def scale(settings: Settings) -> Scale:
         return provider.name if provider else ""
 
     return Scale(catalogue, tokenizers.load, provider_of)
+
+
+def warm() -> None:
+    """Read the vocabulary that most models are counted with: half a second in which an event loop
+    would answer nobody, and calls to the store would run into their deadline."""
+    tokenizers.load(VOCABULARY).count("warm")
 
 
 def store(settings: Settings) -> Store:

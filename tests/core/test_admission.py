@@ -30,7 +30,9 @@ DAY = {"limit": {"usd": 1}, "window": "day"}
         pytest.param({"max_output": 5, "least_output": 16}, 5, 5, None, id="a minimum above what was asked"),
     ],
 )
-def test_output_that_is_asked_of_the_ledger(changes: dict[str, Any], want: int, least: int, max_output: int | None) -> None:
+def test_output_that_is_asked_of_the_ledger(
+    changes: dict[str, Any], want: int, least: int, max_output: int | None
+) -> None:
     a_plan = planned(weighed(**changes), rules(DAY))
     assert (a_plan.reserve.want, a_plan.reserve.least) == (want, least)
     assert asked(a_plan).max_output == max_output

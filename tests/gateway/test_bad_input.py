@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.requests import GOOD, PROMPT_FIELD, machine_part, with_prompt
+from gateway.bodies import GOOD, PROMPT_FIELD, machine_part, with_prompt
 from gateway.running import Gateway
 from gateway.upstream import TAPE_HEADER, Upstream
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-import pytest
 
 from gateway.running import Gateway, running
 from gateway.upstream import Answer, Pause, Seen, Upstream, serving
@@ -23,10 +22,7 @@ MODEL = "penny"
 REQUESTS = 400
 ASKED = 20_000
 """Output tokens asked for: about fifty such requests can be held at a time."""
-POLICIES = {
-    "policies": [{"name": "one-dollar", "match": {}, "limit": {"usd": 1}, "window": "lifetime"}],
-    "defaults": {"clamp_output": False},
-}
+LIMIT = {"name": "one-dollar", "match": {}, "limit": {"usd": 1}, "window": "lifetime"}
 MODELS = {
     MODEL: {
         "input_usd_per_mtok": 1,
@@ -39,24 +35,27 @@ MODELS = {
 
 
 def body(max_tokens: int) -> dict[str, Any]:
-    """A request; the upstream bills what its `user` says."""
+    """A request."""
     return {"model": MODEL, "max_tokens": max_tokens, "messages": [{"role": "user", "content": "Weigh this, please."}]}
 
 
 async def bill(seen: Seen) -> Answer:
-    """A provider that takes a moment and uses what `x-bill` says: prompt and output tokens."""
-    prompt, output = map(int, seen.headers["x-bill"].split("/"))
+    """A provider that takes a moment and uses what `x-bill` says: prompt tokens, and how many thousandths of
+    the output it was allowed."""
+    prompt, thousandths = map(int, seen.headers["x-bill"].split("/"))
+    output = seen.json()["max_tokens"] * thousandths // 1000
     usage = {"prompt_tokens": prompt, "completion_tokens": output, "total_tokens": prompt + output}
     said = Answer.json({"id": "1", "object": "chat.completion", "choices": [], "usage": usage})
     return Answer((Pause(0.05), *said.steps))
 
 
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Gateway]:
-    """Four workers, one dollar."""
+@contextmanager
+def four_workers(*, clamp: bool) -> Iterator[Gateway]:
+    """A gateway with four workers and one dollar."""
+    policies = {"policies": [LIMIT], "defaults": {"clamp_output": clamp}}
     with (
         serving(Upstream(bill)) as base_url,
-        running(base_url, POLICIES, workers=4, auth="none", models=MODELS) as started,
+        running(base_url, policies, workers=4, auth="none", models=MODELS, store_timeout_seconds=10) as started,
     ):
         yield started
 
@@ -85,7 +84,7 @@ async def rush(url: str) -> list[httpx.Response]:
     limits = httpx.Limits(max_connections=REQUESTS, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
         asks = (
-            client.post("/v1/chat/completions", json=body(ASKED), headers={"x-bill": f"13/{i * 37 % ASKED}"})
+            client.post("/v1/chat/completions", json=body(ASKED), headers={"x-bill": f"13/{i * 37 % 1000}"})
             for i in range(REQUESTS)
         )
         return await asyncio.gather(*asks)
@@ -99,25 +98,43 @@ def spent(gateway: Gateway) -> int:
 
 
 def send(gateway: Gateway, max_tokens: int, prompt: int) -> httpx.Response:
-    """One more request, which uses all it asked for."""
-    headers = {"x-bill": f"{prompt}/{max_tokens}"}
+    """One more request, which uses all it is allowed."""
+    headers = {"x-bill": f"{prompt}/1000"}
     answer = httpx.post(f"{gateway.url}/v1/chat/completions", json=body(max_tokens), headers=headers, timeout=30)
     gateway.quiet()
     return answer
 
 
-def test_one_dollar(gateway: Gateway) -> None:
+def test_one_dollar() -> None:
+    with four_workers(clamp=False) as gateway:
+        statuses = _race(gateway)
+        assert set(statuses) == {200, 429}
+        _is_usable_to_the_last_token(gateway)
+
+
+def test_one_dollar_with_answers_cut_to_what_is_left() -> None:
+    with four_workers(clamp=True) as gateway:
+        _race(gateway)
+        upper = _upper(gateway)
+        while (answer := send(gateway, ASKED, upper)).headers["x-weighbridge-decision"] == "admit":
+            continue
+        assert (answer.status_code, answer.headers["x-weighbridge-decision"]) == (200, "clamp")
+        assert spent(gateway) == DOLLAR
+        assert send(gateway, 1, upper).status_code == 429
+
+
+def _race(gateway: Gateway) -> Counter[int]:
+    """All at once; answers how many got which status."""
     with sampled(gateway) as samples:
         answers = asyncio.run(rush(gateway.url))
         gateway.quiet()
     statuses = Counter(answer.status_code for answer in answers)
     over = [state for state in samples if state.spent + state.held > DOLLAR]
     print(f"{dict(statuses)}; {len(samples)} samples, at most {max(s.spent + s.held for s in samples)} nano-dollars")
-    assert set(statuses) == {200, 429}
     assert not over, f"over the limit: {over[:3]}"
     assert max(state.held for state in samples) > DOLLAR // 2, "the race was none"
     _agrees_with_the_journal(gateway, statuses[200])
-    _is_usable_to_the_last_token(gateway)
+    return statuses
 
 
 def _agrees_with_the_journal(gateway: Gateway, admitted: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.requests import GOOD, machine_part, with_prompt
+from gateway.bodies import GOOD, machine_part, with_prompt
 from gateway.running import Gateway
 from gateway.upstream import Upstream
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -54,7 +54,7 @@ class Commands(click.Group):
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *rest: Any, **options: Any) -> Any:
         options["standalone_mode"] = False
         given = sys.argv[1:] if args is None else list(args)
-        run: Callable[[], Any] = lambda: super(Commands, self).main(given, prog_name or "weighbridge", *rest, **options)  # noqa: E731
+        run = partial(super().main, given, prog_name or "weighbridge", *rest, **options)
         sys.exit(_status(run, "--debug" in given))
 
 
@@ -62,13 +62,8 @@ def _status(run: Callable[[], Any], debug: bool) -> int:
     """Runs a command; its exit status, with what went wrong told on standard error."""
     try:
         answer = run()
-        sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has enough (`| head`): there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         if debug:
             raise

@@ -37,6 +37,8 @@ def serve(settings: Settings, workers: int = 1) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        # Who may speak for others is decided by `trusted_proxies`, on the address that connected.
+        proxy_headers=False,
         date_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         backlog=4096,

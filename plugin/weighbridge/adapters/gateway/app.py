@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Final
 
@@ -41,6 +42,7 @@ class Gateway:
         await receive()
         try:
             guard = await wiring.async_guard(self._settings)
+            await asyncio.to_thread(wiring.warm)
         except WeighbridgeError as error:
             return await send({"type": "lifespan.startup.failed", "message": str(error)})
         self._doorkeeper = Doorkeeper(self._settings, guard)

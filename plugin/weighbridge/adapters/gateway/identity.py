@@ -25,6 +25,7 @@ MOST_TAGS: Final = 16
 LONGEST_TAG: Final = 256
 LARGEST_HEADERS: Final = 64 * 1024
 KEY_HEADERS: Final = (b"x-api-key", b"x-goog-api-key", b"x-auth-token")
+FORWARDED: Final = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
 IDENTITY_HEADERS: Final = (b"x-weighbridge-org", b"x-weighbridge-team", b"x-weighbridge-user", b"x-weighbridge-key")
 
 
@@ -122,7 +123,7 @@ def request_tags(text: str) -> dict[str, str]:
     for item in filter(None, (part.strip() for part in text.split(","))):
         name, equals, value = item.partition("=")
         if not equals or not name.strip():
-            raise Refused("malformed", f"x-weighbridge-tags holds '{item[:40]}'; write name=value, with commas between.")
+            raise Refused("malformed", f"x-weighbridge-tags holds '{item[:40]}'; write name=value pairs.")
         if len(item) > LONGEST_TAG:
             raise Refused("malformed", f"x-weighbridge-tags: '{item[:40]}...' is over {LONGEST_TAG} characters long.")
         tags[name.strip()] = value.strip()
@@ -136,6 +137,8 @@ def _said(headers: Headers, name: bytes) -> str | None:
 
 
 def _only_loopback(scope: Scope) -> None:
+    """A proxy on this machine speaks for others, so what it forwards does not count as this machine."""
     client = scope.get("client")
-    if client and not ip_address(client[0]).is_loopback:
+    forwarded = any(name in FORWARDED for name, _ in scope["headers"])
+    if forwarded or (client and not ip_address(client[0]).is_loopback):
         raise Refused("unknown_key", "Only this machine is served without a key. Create one: weighbridge key create.")

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from adapters.commands import POLICIES, Run, until
+from weighbridge.adapters.cli import cli
+from weighbridge.core.ledger import Fetch, Put
+from weighbridge.core.policy import shelf
+from weighbridge.ledger import Store
+from weighbridge.ledger.embedded import socket_path
+from weighbridge.settings import load, read_policies
+from weighbridge.wiring import store as open_store
+
+
+@pytest.fixture(scope="session")
+def url() -> Iterator[str]:
+    """An embedded store that stays up for all tests; a short path, as sockets need."""
+    with tempfile.TemporaryDirectory(prefix="wbc") as folder:
+        found = f"embedded:{folder}/store"
+        kept = open_store(load(store=found))
+        yield found
+        kept.close()
+        until(lambda: not socket_path(Path(folder, "store")).exists())
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    """The store, with its shelves empty."""
+    opened = open_store(load(store=url))
+    for name in ("policies", "keys"):
+        opened.run(Put(name, {}, drop=tuple(opened.run(Fetch(name)))))  # type: ignore[arg-type]
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def run(store: Store, url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command on the store."""
+    for name in ("WEIGHBRIDGE_CONFIG", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WEIGHBRIDGE_STORE", url)
+
+    def of(*words: str, stdin: str | bytes | None = None) -> Result:
+        return CliRunner().invoke(cli, words, input=stdin, catch_exceptions=False)
+
+    return of
+
+
+@pytest.fixture
+def policies(store: Store) -> None:
+    store.run(Put("policies", shelf.write(*read_policies(POLICIES, "test"))))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Callable[[str], str]:
+    """Writes a file; its path."""
+
+    def of(text: str, name: str = "policies.yaml") -> str:
+        path = tmp_path / name
+        path.write_text(text)
+        return str(path)
+
+    return of
