@@ -106,7 +106,9 @@ def test_usage_nobody_asked_for_is_asked_for_and_withheld(
     client: httpx.Client, gateway: Gateway, upstream: Upstream, format: str
 ) -> None:
     response = client.post(**asking(format, "withheld-" + format))
-    assert upstream.of("withheld-" + format)[-1].json()["stream_options"] == {"include_usage": True}
+    sent = upstream.of("withheld-" + format)[-1]
+    assert sent.json()["stream_options"] == {"include_usage": True}
+    assert sent.headers["accept-encoding"] == "identity", "nothing can be taken out of a packed stream"
     assert "usage" not in response.text and response.text.endswith("data: [DONE]\n\n")
     assert gateway.entry(response).output == ANSWER
 
@@ -214,6 +216,28 @@ def test_a_provider_that_cannot_be_reached_costs_nothing(client: httpx.Client, g
     assert response.json()["error"]["weighbridge"]["reason"] == "provider_down"
     gateway.quiet()
     assert len(gateway.entries()) == before
+
+
+@pytest.mark.parametrize("length", [{"content-length": "5000"}, {}], ids=["announced", "chunked"])
+def test_a_plain_answer_that_breaks_off_may_have_been_generated(
+    client: httpx.Client, gateway: Gateway, upstream: Upstream, length: dict[str, str]
+) -> None:
+    """Nothing in it can be used, and the provider bills it all the same: the worst case is charged."""
+    headers = {"content-type": "application/json", **length}
+    upstream.tape["half"] = Answer((b'{"id": "chatcmpl-1", "choices": [', Break()), 200, headers)
+    path, body = ASK["openai-chat"]
+    before = len(gateway.entries())
+    try:
+        answer = client.post(path, json={**body, "stream": False, "max_tokens": 64}, headers={TAPE_HEADER: "half"})
+    except httpx.RemoteProtocolError:
+        assert not length, "an answer that is short of its length is never begun"
+    else:
+        assert answer.status_code in (502, 504)
+        assert answer.json()["error"]["weighbridge"]["reason"] == "provider_down"
+    until(lambda: len(gateway.entries()) == before + 1, "the charge")
+    entry = gateway.entries()[-1]
+    assert (entry.ending.startswith("cut off"), entry.output) == (True, 64)
+    gateway.quiet()
 
 
 def test_requests_reach_the_provider_byte_for_byte(client: httpx.Client, upstream: Upstream) -> None:

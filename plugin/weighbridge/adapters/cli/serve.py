@@ -21,5 +21,5 @@ def command(host: str | None, port: int | None, workers: int | None) -> None:
     found = settings(host=host, port=port, workers=workers)
     for note in found.notes:
         click.echo(f"weighbridge: {note}", err=True)
-    click.echo(f"weighbridge: listening on http://{found.listen}, store {found.store_shown}", err=True)
+    click.echo(f"weighbridge: gateway on http://{found.listen}, store {found.store_shown}", err=True)
     serve(found, found.workers)

@@ -72,7 +72,7 @@ class Forwarder:
             scope["method"],
             _url(provider, scope),
             data=body or None,
-            headers=_headers(scope, provider, dialect),
+            headers=_headers(scope, provider, dialect, passage),
             allow_redirects=False,
         )
         try:
@@ -124,15 +124,17 @@ def _url(provider: Provider, scope: Scope) -> URL:
     return URL(f"{provider.base_url}{path}" + (f"?{query}" if query else ""), encoded=True)
 
 
-def _headers(scope: Scope, provider: Provider, dialect: str) -> list[tuple[str, str]]:
+def _headers(scope: Scope, provider: Provider, dialect: str, passage: Passage | None) -> list[tuple[str, str]]:
     kept = [
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in scope["headers"]
         if name not in NOT_FORWARDED and not name.startswith(b"x-weighbridge-")
     ]
     accepted = dict(scope["headers"]).get(b"accept-encoding", b"")
-    # What cannot be read on the way cannot be metered: gzip can, br and zstd cannot.
-    kept.append(("accept-encoding", "gzip" if b"gzip" in accepted else "identity"))
+    # What cannot be read on the way cannot be metered: gzip can, br and zstd cannot.  And out of a packed
+    # stream no usage can be taken that the client did not ask for.
+    withheld = passage is not None and passage.ticket.call.stream and not passage.ticket.call.wants_usage
+    kept.append(("accept-encoding", "gzip" if b"gzip" in accepted and not withheld else "identity"))
     if provider.api_key is not None:
         name, form = KEY_HEADER.get(dialect, BEARER)
         kept.append((name, form.format(provider.api_key.get_secret_value())))

@@ -113,7 +113,7 @@ def shortage(
     fit = short.fits // choices
     return Refused(
         "budget" if "budget" in kinds else "rate",
-        _sentence(obstacles[0], len(obstacles) - 1, fit),
+        _sentence(obstacles[0], lacking[0][0].window, len(obstacles) - 1, fit),
         obstacles=obstacles,
         would_fit=fit if fit > 0 else None,
         retry_after=max((w for w in (_wait(h, short.now) for _, h, _ in lacking) if w is not None), default=None),
@@ -135,21 +135,31 @@ def _wait(held: Hold, now: int) -> int | None:
 
 
 def amount_text(amount: int, unit: str) -> str:
-    """An amount as people read it: "$0.25", "1,200 tokens", "3 requests"."""
+    """An amount as people read it: "$0.25", "1,200 tokens", "1 request"."""
     if unit != "nano_usd":
-        return f"{amount:,} {unit.replace('_', ' ')}"
+        words = unit.replace("_", " ")
+        return f"{amount:,} {words[:-1] if amount == 1 else words}"
     whole, nano = divmod(amount, 1_000_000_000)
     digits = f"{nano:09d}".rstrip("0").ljust(2, "0")
     return f"${whole:,}.{digits}"
 
 
-def _sentence(first: Obstacle, others: int, fit: int) -> str:
-    scope = ", ".join(f"{k} {v}" for k, v in first.scope.items()) or "everyone"
-    left = max(0, first.limit - first.spent - first.held)
+EACH: Mapping[str, str] = {
+    "minute": " a minute",
+    "hour": " an hour",
+    "day": " a day",
+    "week": " a week",
+    "month": " a month",
+    "": " at a time",
+}
+"""How a limit's window is said; one that never ends goes without saying."""
+
+
+def _sentence(first: Obstacle, window: Window, others: int, fit: int) -> str:
+    who = ", ".join(f"{k} {v}" for k, v in first.scope.items()) or "everyone"
+    allowed = amount_text(first.limit, first.unit) + EACH.get(window.text, "")
+    left = amount_text(max(0, first.limit - first.spent - first.held), first.unit)
+    needed = amount_text(first.requested, first.unit)
     more = f" (and {others} more)" if others else ""
     hint = f" A max_tokens of {fit} would fit." if fit > 0 else ""
-    return (
-        f"Policy '{first.policy}' for {scope} allows {amount_text(first.limit, first.unit)}; "
-        f"{amount_text(left, first.unit)} are left and this request needs up to "
-        f"{amount_text(first.requested, first.unit)}{more}.{hint}"
-    )
+    return f"Policy '{first.policy}' allows {who} {allowed}: {left} left, {needed} needed for this request{more}.{hint}"
