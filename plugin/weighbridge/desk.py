@@ -24,7 +24,7 @@ from weighbridge.core.ledger import Fetch, Granted, Moved, Peek, Settled, Verb, 
 from weighbridge.core.model import Call, Ending, RawCall
 from weighbridge.core.policy import context, shelf
 from weighbridge.core.policy.budget import facts_of, matching
-from weighbridge.core.policy.model import Policy, Rules
+from weighbridge.core.policy.model import Rules
 from weighbridge.core.settlement import settle
 from weighbridge.hooks import Admitted, Closed, Hook, TurnedAway, Unsettled
 
@@ -74,12 +74,12 @@ class Scale:
     def weigh(self, raw: RawCall, rules: Rules) -> Weighed:
         """Parse and count a request, trimmed or rerouted where a policy says so.  Raises Refused for
         a body that cannot be read."""
-        weighed, policies = self._count(raw, rules, AS_SENT)
-        rule = context.exceeded(policies, weighed.estimate)
+        weighed = self._count(raw, rules, AS_SENT)
+        rule = context.exceeded(weighed.policies, weighed.estimate)
         if rule is None or raw.counts:
             return weighed
         if rule.on_exceed == "reroute":
-            return self._count(raw, rules, Amendment(model=rule.reroute_to))[0]
+            return self._count(raw, rules, Amendment(model=rule.reroute_to))
         return self._trim(raw, rules, weighed, rule.max_input_tokens)
 
     def _trim(self, raw: RawCall, rules: Rules, weighed: Weighed, limit: int) -> Weighed:
@@ -91,17 +91,18 @@ class Scale:
         return self._trimmed(raw, rules, drops[min(at, len(drops) - 1)])
 
     def _trimmed(self, raw: RawCall, rules: Rules, turns: int) -> Weighed:
-        return self._count(raw, rules, Amendment(drop_turns=turns))[0]
+        return self._count(raw, rules, Amendment(drop_turns=turns))
 
-    def _count(self, raw: RawCall, rules: Rules, detour: Amendment) -> tuple[Weighed, tuple[Policy, ...]]:
+    def _count(self, raw: RawCall, rules: Rules, detour: Amendment) -> Weighed:
         call = self._parse(raw, detour)
         provider = raw.provider or self.provider_of(call)
         model = self.catalogue.model(call.model, provider)
-        policies = matching(rules.policies, facts_of(call, model, raw.principal, provider))
+        facts = facts_of(call, model, raw.principal, provider)
+        policies = matching(rules.policies, facts)
         # Who asks for a count wants all of it; who sends is refused at the limit, whatever comes behind.
         limit = None if raw.counts else ceiling(model, policies, call.inputs)
         counted = estimate(call, model, self.tokenizer(model.tokenizer), limit)
-        return Weighed(call, model, counted, raw.principal, provider, detour), policies
+        return Weighed(call, model, counted, raw.principal, provider, facts, policies, detour)
 
     def _parse(self, raw: RawCall, detour: Amendment) -> Call:
         dialect = DIALECTS[raw.dialect]
@@ -188,7 +189,7 @@ class Desk:
         return cast(Weighed, (yield Heavy(lambda: self._scale.weigh(raw, rules))))
 
     def _plan(self, weighed: Weighed, rules: Rules, id: str) -> Plan:
-        return plan(weighed, rules, id, self.now(), self.lease_ms)
+        return plan(weighed, rules.defaults, id, self.now(), self.lease_ms)
 
     def _hold(self, weighed: Weighed, rules: Rules) -> Flow[Ticket]:
         id = self._new_id()

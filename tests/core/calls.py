@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from weighbridge.core.admission import Plan, Ticket, Weighed, admit, plan
@@ -9,6 +10,7 @@ from weighbridge.core.grant import decide
 from weighbridge.core.ledger import State
 from weighbridge.core.model import Call, Estimate, Message, Model, Price, Principal, Rates, Text
 from weighbridge.core.policy import parse
+from weighbridge.core.policy.budget import facts_of, matching
 from weighbridge.core.policy.model import Rules
 
 NOON = 1_790_000_000_000
@@ -31,7 +33,9 @@ RESEARCH = Principal(team="research")
 
 def weighed(upper: int = 1000, *, who: Principal = RESEARCH, known: Model = MODEL, **changes: Any) -> Weighed:
     """A call on the scale, with `upper` prompt tokens at most."""
-    return Weighed(call(**changes), known, Estimate(min(upper, 900), upper, "by hand"), who, "openai")
+    made = call(**changes)
+    facts = facts_of(made, known, who, "openai")
+    return Weighed(made, known, Estimate(min(upper, 900), upper, "by hand"), who, "openai", facts, ())
 
 
 def rules(*policies: dict[str, Any], **defaults: Any) -> Rules:
@@ -42,7 +46,8 @@ def rules(*policies: dict[str, Any], **defaults: Any) -> Rules:
 
 def planned(on_scale: Weighed, in_force: Rules) -> Plan:
     """A plan at noon."""
-    return plan(on_scale, in_force, "id-1", NOON, 120_000)
+    matched = replace(on_scale, policies=matching(in_force.policies, on_scale.facts))
+    return plan(matched, in_force.defaults, "id-1", NOON, 120_000)
 
 
 def asked(a_plan: Plan, *states: State) -> Ticket:

@@ -55,3 +55,9 @@ def machine_part(format: str, answer: httpx.Response) -> dict[str, Any]:
     else:
         assert error["type"] and error.keys() >= {"message", "type", "param", "code"}
     return dict(error["weighbridge"])
+
+
+def refused(format: str, answer: httpx.Response, status: int = 400, reason: str = "malformed") -> None:
+    """Fails unless the answer is this refusal."""
+    assert answer.status_code == status, answer.text[:300]
+    assert machine_part(format, answer)["reason"] == reason

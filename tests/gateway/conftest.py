@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from gateway import provider
@@ -57,3 +58,18 @@ def key_of(gateway: Gateway) -> Callable[[str], str]:
         return made[team]
 
     return key
+
+
+@pytest.fixture(scope="session")
+def key(key_of: Callable[[str], str]) -> str:
+    """A key that may do everything."""
+    return key_of("free")
+
+
+@pytest.fixture
+def client(gateway: Gateway, key: str) -> Iterator[httpx.Client]:
+    """An HTTP client with that key; afterwards nothing is held."""
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    with httpx.Client(base_url=gateway.url, headers=headers, timeout=30) as started:
+        yield started
+    gateway.quiet()

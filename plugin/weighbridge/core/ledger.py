@@ -39,12 +39,13 @@ class Counter:
     """First millisecond of the window; 0 where it has none."""
     end: int = 0
     """First millisecond after the window; 0 where it never ends."""
+    field: str = field(init=False, compare=False, repr=False)
+    """The counter's name in the store.  Values are quoted, so no value can imitate another."""
 
-    @property
-    def field(self) -> str:
-        """The counter's name in the store.  Values are quoted, so no value can imitate another."""
+    def __post_init__(self) -> None:
         scope = "&".join(f"{_quoted(k)}={_quoted(v)}" for k, v in self.scope)
-        return f"{_quoted(self.policy)}|{self.unit}|{_quoted(self.window)}|{scope}|{self.start}|{self.end}"
+        name = f"{_quoted(self.policy)}|{self.unit}|{_quoted(self.window)}|{scope}|{self.start}|{self.end}"
+        object.__setattr__(self, "field", name)
 
     @classmethod
     def parse(cls, text: str) -> Counter:

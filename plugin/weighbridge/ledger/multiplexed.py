@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
 
@@ -46,7 +47,7 @@ class Link:
             raise ConnectionError("the connection broke")
         reply: Reply = self._loop.create_future()
         self._waiting.append(reply)
-        self._unsent.extend(self._connection.pack_command(*words))
+        self._unsent.append(pack_command(tuple(words)))
         if self._writing is None:
             self._writing = self._loop.create_task(self._write())
         return reply

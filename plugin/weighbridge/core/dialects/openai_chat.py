@@ -46,6 +46,7 @@ ROLES: Mapping[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
+PLAIN: Mapping[str, Role] = {word: role for word, role in ROLES.items() if role != "tool"}
 LIMITS = ("max_completion_tokens", "max_tokens")
 NEW_LIMIT = re.compile(r"(?:^|[/.:])(?:o[134]|gpt-[56])(?![0-9a-z])")
 """Models that refuse `max_tokens`, behind any provider prefix."""
@@ -84,6 +85,9 @@ def _messages(body: Mapping[str, Any]) -> tuple[Message, ...]:
 
 
 def _message(item: Mapping[str, Any], where: str) -> Message:
+    if len(item) == 2 and type(text := item.get("content")) is str and text and item.get("role") in PLAIN:
+        # Nearly every message of a long chat, told without the paths that only a refusal needs.
+        return Message(PLAIN[item["role"]], (Text(text),))
     word = need(item, "role", str, where)
     role = ROLES.get(word)
     if role is None:

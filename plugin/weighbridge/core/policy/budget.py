@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from weighbridge.core.errors import Obstacle, Reason, Refused
 from weighbridge.core.ledger import Counter, Hold, Short, State, Unit
@@ -81,9 +82,16 @@ AMOUNTS: Mapping[Unit, Callable[[Load], tuple[int, int]]] = {
 def counter(policy: Policy, facts: Facts, now: int) -> Counter:
     """The counter a policy keeps for these facts at this moment."""
     assert policy.unit is not None
-    start, end = bounds(policy.window, now)
     scope = tuple((field, facts.get(field)) for field in policy.per)
-    return Counter(policy.name, policy.unit, policy.window.text, scope, start, end)
+    return _counter(policy.name, policy.unit, policy.window.text, scope, *bounds(policy.window, now))
+
+
+@lru_cache(maxsize=16_384)
+def _counter(
+    policy: str, unit: Unit, window: str, scope: tuple[tuple[str, str], ...], start: int, end: int
+) -> Counter:
+    """The same counter serves every call of its scope until its window ends."""
+    return Counter(policy, unit, window, scope, start, end)
 
 
 def hold(policy: Policy, facts: Facts, load: Load, now: int) -> Hold:
