@@ -6,6 +6,7 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from threading import Lock
 
@@ -110,8 +111,11 @@ def load_encoding(name: str) -> tiktoken.Encoding:
         raise ConfigError(
             f"the vocabulary {name} in the installed litellm is damaged ({path}): pip install --force-reinstall litellm"
         )
-    ranks = {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in data.splitlines() if line)}
-    return tiktoken.Encoding(name, pat_str=bundled.pattern, mergeable_ranks=ranks, special_tokens={})
+    ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, BytesIO(data))}
+    encoding = tiktoken.Encoding(name, pat_str=bundled.pattern, mergeable_ranks=ranks, special_tokens={})
+    # The tokenizer proper keeps its own copy in Rust; this one only serves decoding, and weighs 27 MB.
+    encoding._mergeable_ranks = {}
+    return encoding
 
 
 def _bundled_file(name: str) -> Path | None:

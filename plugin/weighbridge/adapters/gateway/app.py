@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import uuid
 from typing import Final
 
@@ -16,6 +17,7 @@ from weighbridge.core.dialects import DIALECTS, route
 from weighbridge.core.errors import Refused, WeighbridgeError
 from weighbridge.settings import Settings
 
+DOTS: Final = frozenset((".", ".."))
 HOUSE: Final = ("/health/", "/weighbridge/")
 API: Final = ("/v1/", "/v1beta/")
 SPOKEN: Final = (("/v1/messages", "anthropic-messages"), ("/v1beta/", "gemini-generate"))
@@ -35,6 +37,9 @@ class Gateway:
             return await self._lifespan(receive, send)
         if scope["type"] == "http":
             assert self._front is not None, "requests come after start-up"
+            if not DOTS.isdisjoint(scope["path"].split("/")):
+                # A provider may resolve the dots, and then answer a route that was never let through.
+                return await answer(send, _refused(_no_route(scope), _spoken(scope["path"])))
             return await self._front(scope, receive, send)
         await send({"type": "websocket.close", "code": 1008, "reason": "weighbridge meters HTTP only"})
 
@@ -51,6 +56,9 @@ class Gateway:
         front = Weighbridge(self._behind, guard=guard, identify=self._doorkeeper.identify, max_body_bytes=most)
         await self._forwarder.start()
         self._front = front
+        # What was built so far stays for good: the collector need not walk it again and again.
+        gc.collect()
+        gc.freeze()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await front.drain()
@@ -85,7 +93,7 @@ class Gateway:
             if provider is None:
                 raise _no_provider(dialect)
         except Refused as error:
-            return await answer(send, reply.refused(error, DIALECTS[dialect], uuid.uuid4().hex))
+            return await answer(send, _refused(error, dialect))
         await self._forwarder.forward(scope, receive, send, provider, dialect, None)
 
 
@@ -93,11 +101,22 @@ def _spoken(path: str) -> str:
     return next((dialect for prefix, dialect in SPOKEN if path.startswith(prefix)), "openai-chat")
 
 
+def _refused(error: Refused, dialect: str) -> reply.Reply:
+    return reply.refused(error, DIALECTS[dialect], uuid.uuid4().hex)
+
+
+def _where(scope: Scope) -> str:
+    return f"{scope['method']} {scope['path'][:80]}"
+
+
+def _no_route(scope: Scope) -> Refused:
+    return Refused("not_found", f"{_where(scope)} is no route of this gateway.")
+
+
 def _not_metered(scope: Scope) -> Refused:
-    where = f"{scope['method']} {scope['path'][:80]}"
     if not scope["path"].startswith(API):
-        return Refused("not_found", f"{where} is no route of this gateway.")
-    return Refused("unmetered", f"{where} cannot be metered. Set unmetered_routes: forward to let it pass unmetered.")
+        return _no_route(scope)
+    return Refused("unmetered", f"{_where(scope)} cannot be metered. Set unmetered_routes: forward to let it pass unmetered.")
 
 
 def _no_provider(dialect: str) -> Refused:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from functools import partial
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -92,26 +91,25 @@ class Forwarder:
     async def _stream(
         self, response: aiohttp.ClientResponse, receive: Receive, send: Send, passage: Passage | None
     ) -> None:
-        leaving = asyncio.ensure_future(_left(receive))
+        gone = asyncio.Event()
+        patience = asyncio.timeout(None)
+        watch = asyncio.ensure_future(self._watch(receive, gone, patience))
         try:
-            async with asyncio.timeout(None) as patience:
-                limit = partial(self._after_leaving, patience)
-                leaving.add_done_callback(limit)
+            async with patience:
                 async for chunk in response.content.iter_any():
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                leaving.remove_done_callback(limit)
         except UNANSWERED as error:
             # The status is out already: all that is left is to break off as the provider did.
-            gone = leaving.done() and isinstance(error, TimeoutError)
-            return _cut(passage, "the client left" if gone else f"the provider broke off ({type(error).__name__})")
+            return _cut(passage, "the client left" if gone.is_set() else f"the provider broke off ({_named(error)})")
         finally:
-            leaving.cancel()
+            watch.cancel()
         await send({"type": "http.response.body", "body": b""})
 
-    def _after_leaving(self, patience: asyncio.Timeout, leaving: asyncio.Task[None]) -> None:
-        """The client left: read on for what the provider reports, no longer than agreed."""
-        if leaving.cancelled():
-            return
+    async def _watch(self, receive: Receive, gone: asyncio.Event, patience: asyncio.Timeout) -> None:
+        """Once the client has left: read on for what the provider reports, no longer than agreed."""
+        while (await receive())["type"] != "http.disconnect":
+            continue
+        gone.set()
         seconds = self._streams.drain_seconds if self._streams.on_disconnect == "drain" else 0
         patience.reschedule(asyncio.get_running_loop().time() + seconds)
 
@@ -154,20 +152,16 @@ def _failed(error: Exception, provider: Provider, dialect: str, passage: Passage
     unsent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     if passage is not None:
         passage.sent = not unsent
-    _cut(passage, f"no answer from the provider ({type(error).__name__})")
+    _cut(passage, f"no answer from the provider ({_named(error)})")
     words = "could not be reached" if unsent else "did not answer"
-    refused = Refused("provider_down", f"Provider '{provider.name}' {words} ({type(error).__name__}).")
+    refused = Refused("provider_down", f"Provider '{provider.name}' {words} ({_named(error)}).")
     return reply.refused(refused, DIALECTS[dialect], passage.ticket.id if passage else "")
+
+
+def _named(error: BaseException) -> str:
+    return type(error).__name__
 
 
 def _cut(passage: Passage | None, why: str) -> None:
     if passage is not None:
         passage.cut = passage.cut or why
-
-
-async def _left(receive: Receive) -> None:
-    """Returns when the client has closed its connection."""
-    while (await receive())["type"] != "http.disconnect":
-        continue
-
-

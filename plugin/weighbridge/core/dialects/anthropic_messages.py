@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from weighbridge.core.dialects import anthropic_blocks as blocks
 from weighbridge.core.dialects.answer import meter
 from weighbridge.core.dialects.anthropic_usage import READER, usage
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
 from weighbridge.core.dialects.body import (
-    cache_kept,
     decode,
     malformed,
     model_of,
@@ -54,9 +53,17 @@ def parse_count(raw: RawCall) -> Call:
         least_output=budget + 1 if most is None else min(budget + 1, most),
         stream=want(body, "stream", bool, False) if raw.stream is None else raw.stream,
         generates=most != 0,
-        caches=cache_kept(raw.body, ""),
+        caches=_caches(raw.body),
         extra={**thinking, **_extra(body)},
     )
+
+
+def _caches(body: bytes) -> Literal["", "5m", "1h"]:
+    """How long the prompt may be kept.  Escapes could spell any word, so they count as all of them."""
+    escaped = b"\\u00" in body
+    if not escaped and b"cache_control" not in body:
+        return ""
+    return "1h" if escaped or b'"1h"' in body else "5m"
 
 
 def _most(body: Body) -> int | None:

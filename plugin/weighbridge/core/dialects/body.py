@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from weighbridge.core.errors import Refused
 from weighbridge.core.model import Json
@@ -130,14 +130,6 @@ def model_of(body: Mapping[str, Any], path: str | None) -> str:
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
         malformed(f"Invalid value for 'model'. Give a name of at most {LONGEST_NAME} printable characters.", "model")
     return name
-
-
-def cache_kept(body: bytes, unasked: Literal["", "5m"]) -> Literal["", "5m", "1h"]:
-    """How long the prompt may be kept in a cache that is billed for writing.  `unasked` is what the
-    provider does without being told.  Escapes could spell any word, so they count as all of them."""
-    if b"cache_control" not in body and b"\\u00" not in body:
-        return unasked
-    return "1h" if b"1h" in body or b"\\u00" in body else "5m"
 
 
 def compact(value: Json) -> str:

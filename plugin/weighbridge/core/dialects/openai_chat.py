@@ -10,7 +10,6 @@ from weighbridge.core.dialects import openai_answer, openai_refusal, openai_tool
 from weighbridge.core.dialects.answer import Reader, keys, meter
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
 from weighbridge.core.dialects.body import (
-    cache_kept,
     compact,
     decode,
     malformed,
@@ -71,7 +70,7 @@ def parse(raw: RawCall) -> Call:
         stream=stream,
         wants_usage=asked or not stream,
         tier=openai_answer.tier(want(body, "service_tier", str, "")),
-        caches=cache_kept(raw.body, "5m"),
+        caches="1h" if b'"1h"' in raw.body else "5m",
         sounds="audio" in want(body, "modalities", list, []),
         extra=_extra(body),
     )

@@ -8,7 +8,7 @@ from typing import Any
 from weighbridge.core.dialects import openai_answer, openai_items, openai_refusal, openai_tools
 from weighbridge.core.dialects.answer import Reader, keys, meter
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
-from weighbridge.core.dialects.body import cache_kept, decode, model_of, positive_int, want
+from weighbridge.core.dialects.body import decode, model_of, positive_int, want
 from weighbridge.core.dialects.splice import Changes, keep_items, splice
 from weighbridge.core.dialects.turns import kept
 from weighbridge.core.model import Call, Json, Message, Part, RawCall, Text, Tool, Unseen
@@ -35,7 +35,7 @@ def parse(raw: RawCall) -> Call:
         least_output=LEAST_OUTPUT,
         stream=want(body, "stream", bool, False),
         tier=openai_answer.tier(want(body, "service_tier", str, "")),
-        caches=cache_kept(raw.body, "5m"),
+        caches="5m",
         extra=_extra(reasoning, form),
     )
 
