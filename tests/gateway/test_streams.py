@@ -12,7 +12,7 @@ import pytest
 from gateway import provider
 from gateway.provider import ANSWER, CHAT_USAGE, PROMPT, WORDS, sse
 from gateway.running import Gateway
-from gateway.upstream import TAPE_HEADER, Answer, Break, Seen, Step, Upstream, Wait, until
+from gateway.upstream import SILENCE, TAPE_HEADER, Answer, Break, Seen, Step, Upstream, Wait, until
 
 ASK: dict[str, tuple[str, dict[str, Any]]] = {
     "openai-chat": (
@@ -124,6 +124,17 @@ def test_an_error_before_the_first_byte_costs_nothing(
     response = client.post(**asking(format, f"error-{status}"))
     assert (response.status_code, response.json()) == (status, error)
     assert (response.headers["retry-after"], response.headers["x-provider"]) == ("7", "yes")
+    gateway.quiet()
+    assert len(gateway.entries()) == before
+
+
+@FORMATS
+def test_a_connection_closed_without_a_byte_costs_nothing(
+    client: httpx.Client, gateway: Gateway, upstream: Upstream, format: str
+) -> None:
+    before = len(gateway.entries())
+    response = client.post(**asking(format, SILENCE))
+    assert response.status_code == 502 and "closed the connection" in response.text
     gateway.quiet()
     assert len(gateway.entries()) == before
 

@@ -48,6 +48,8 @@ class Break:
 
 
 Step = bytes | Wait | Pause | Break
+SILENCE = "silence"
+"""An answer on the tape that is none: the connection is closed without a byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ class Upstream:
         seen = await _read(scope, receive)
         self.seen.append(seen)
         name = seen.headers.get(TAPE_HEADER, "")
+        if name == SILENCE:
+            return send.__self__.transport.abort()
         answer = self.tape[name] if name in self.tape else await self.otherwise(seen)
         headers = [(key.encode(), value.encode()) for key, value in answer.headers.items()]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -203,7 +203,7 @@ class Settings(Block):
     """May hold a password; show `store_shown`."""
     data_dir: Path = Field(examples=["data_dir: /var/lib/weighbridge"])
     """Where `embedded:` without a path keeps its data."""
-    store_timeout_seconds: float = Field(default=1.0, ge=0.01, le=60, examples=["store_timeout_seconds: 1"])
+    store_timeout_seconds: float = Field(default=3.0, ge=0.01, le=60, examples=["store_timeout_seconds: 3"])
     """Longest wait for one answer of the store."""
     journal_entries: int = Field(default=1_000_000, ge=1000, le=10**9, examples=["journal_entries: 1000000"])
     """Settlements kept for reports and audits."""

@@ -116,7 +116,8 @@ def _no_route(scope: Scope) -> Refused:
 def _not_metered(scope: Scope) -> Refused:
     if not scope["path"].startswith(API):
         return _no_route(scope)
-    return Refused("unmetered", f"{_where(scope)} cannot be metered. Set unmetered_routes: forward to let it pass unmetered.")
+    fix = "Set unmetered_routes: forward to let it pass unmetered."
+    return Refused("unmetered", f"{_where(scope)} cannot be metered. {fix}")
 
 
 def _no_provider(dialect: str) -> Refused:

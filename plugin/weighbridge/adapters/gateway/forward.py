@@ -37,6 +37,13 @@ KEY_HEADER: Final[Mapping[str, tuple[str, str]]] = {
 BEARER: Final = ("authorization", "Bearer {}")
 UNANSWERED: Final = (aiohttp.ClientError, TimeoutError, OSError)
 """What a provider that fails to answer looks like from here."""
+FREE: Final[Mapping[type[Exception], str]] = {
+    aiohttp.ClientConnectorError: "could not be reached",
+    aiohttp.ConnectionTimeoutError: "could not be reached",
+    aiohttp.ServerDisconnectedError: "closed the connection without a byte",
+    aiohttp.ClientOSError: "closed the connection without a byte",
+}
+"""Failures before the first byte of an answer, and how they are told."""
 
 
 class Forwarder:
@@ -74,8 +81,10 @@ class Forwarder:
             headers=_headers(scope, provider, dialect, passage),
             allow_redirects=False,
         )
+        begun = False
         try:
             async with request as response:
+                begun = True
                 headers = _returned(response)
                 start = {"type": "http.response.start", "status": response.status, "headers": headers}
                 if _small(response):
@@ -86,7 +95,7 @@ class Forwarder:
                 await send(start)
                 await self._stream(response, receive, send, passage)
         except UNANSWERED as error:
-            await answer(send, _failed(error, provider, dialect, passage))
+            await answer(send, _failed(error, begun, provider, dialect, passage))
 
     async def _stream(
         self, response: aiohttp.ClientResponse, receive: Receive, send: Send, passage: Passage | None
@@ -147,14 +156,16 @@ def _small(response: aiohttp.ClientResponse) -> bool:
     return response.content_length is not None and response.content_length <= SMALL_ANSWER
 
 
-def _failed(error: Exception, provider: Provider, dialect: str, passage: Passage | None) -> reply.Reply:
-    """A provider that did not answer: 502 where it never got the request, else 504."""
-    unsent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+def _failed(
+    error: Exception, begun: bool, provider: Provider, dialect: str, passage: Passage | None
+) -> reply.Reply:
+    """A provider without an answer.  What failed before its first byte costs nothing; a silence that we
+    ended, or a body that broke off, may have been generated and billed all the same."""
+    words = None if begun else next((words for kind, words in FREE.items() if isinstance(error, kind)), None)
     if passage is not None:
-        passage.sent = not unsent
+        passage.sent = words is None
     _cut(passage, f"no answer from the provider ({_named(error)})")
-    words = "could not be reached" if unsent else "did not answer"
-    refused = Refused("provider_down", f"Provider '{provider.name}' {words} ({_named(error)}).")
+    refused = Refused("provider_down", f"Provider '{provider.name}' {words or 'did not answer'} ({_named(error)}).")
     return reply.refused(refused, DIALECTS[dialect], passage.ticket.id if passage else "")
 
 
