@@ -235,7 +235,7 @@ def store_down(error: StoreError) -> Refused:
     """The refusal for a ledger that cannot be asked."""
     return Refused(
         "store_down",
-        f"The ledger cannot be reached, so this request was not let through ({error}). "
-        "Nothing was charged; try again shortly.",
+        "The ledger cannot be reached, so this request was not let through. Nothing was charged; try again shortly.",
         retry_after=STORE_RETRY_SECONDS,
+        cause=str(error),
     )

@@ -65,6 +65,8 @@ class Hook(Protocol):
 def logging_hook(event: Event) -> None:
     """Writes refusals and lost settlements to the `weighbridge` logger."""
     match event:
+        case TurnedAway(error) if error.cause:
+            log.error("refused reason=%s: %s", error.reason, error.cause)
         case TurnedAway(error, weighed):
             model = weighed.call.model if weighed else "?"
             log.info("refused reason=%s model=%s: %s", error.reason, model, error.message)

@@ -87,6 +87,7 @@ class Refused(WeighbridgeError):
         param: str | None = None,
         counted: int | None = None,
         limit: int | None = None,
+        cause: str = "",
     ) -> None:
         super().__init__(message)
         self.reason: Reason = reason
@@ -101,6 +102,8 @@ class Refused(WeighbridgeError):
         """Prompt tokens, where the prompt is too long."""
         self.limit = limit
         """Prompt tokens allowed, where the prompt is too long."""
+        self.cause = cause
+        """What lies behind it, for the operator's log; clients are not told."""
 
     @property
     def status(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from functools import partial
 
 from weighbridge.core.errors import ConfigError
@@ -18,6 +20,7 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 SHUTDOWN_SECONDS = 30
+BACKLOG = 4096
 
 
 def create(settings: Settings) -> Gateway:
@@ -26,7 +29,8 @@ def create(settings: Settings) -> Gateway:
 
 
 def serve(settings: Settings, workers: int = 1) -> None:
-    """Serve until told to stop (SIGINT, SIGTERM)."""
+    """Serve until told to stop (SIGINT, SIGTERM).  Raises ConfigError where the address is taken."""
+    listening = _listen(settings)
     config = uvicorn.Config(
         partial(create, settings),
         factory=True,
@@ -41,9 +45,21 @@ def serve(settings: Settings, workers: int = 1) -> None:
         proxy_headers=False,
         date_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        backlog=4096,
+        backlog=BACKLOG,
     )
     if workers == 1:
-        uvicorn.Server(config).run()
+        uvicorn.Server(config).run(sockets=[listening])
     else:
-        Multiprocess(config, sockets=[config.bind_socket()]).run()
+        Multiprocess(config, sockets=[listening]).run()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listening = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigError(
+            f"{settings.listen} cannot be listened on ({os.strerror(error.errno or 0)}): choose another --port or --host"
+        ) from error
+    listening.set_inheritable(True)
+    return listening

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
@@ -20,6 +21,7 @@ from weighbridge.core.ledger import Version
 from weighbridge.core.model import Principal, RawCall
 from weighbridge.guard import AsyncGuard
 
+log = logging.getLogger("weighbridge")
 Identify = Callable[[Scope], Awaitable[Principal]]
 
 
@@ -33,7 +35,8 @@ def house(guard: AsyncGuard, identify: Identify, max_body: int) -> Starlette:
         try:
             await guard.store.run(Version("policies"))
         except StoreError as error:
-            return JSONResponse({"status": "store down", "error": str(error)}, status_code=503)
+            log.error("not ready: %s", error)
+            return JSONResponse({"status": "store down"}, status_code=503)
         return JSONResponse({"status": "ok"})
 
     async def check(request: Request) -> Response:
