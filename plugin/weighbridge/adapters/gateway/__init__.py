@@ -58,8 +58,7 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         listening = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise ConfigError(
-            f"{settings.listen} cannot be listened on ({os.strerror(error.errno or 0)}): choose another --port or --host"
-        ) from error
+        why = os.strerror(error.errno or 0)
+        raise ConfigError(f"{settings.listen} cannot be listened on ({why}): choose another --port or --host") from error
     listening.set_inheritable(True)
     return listening
