@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ledger.servers import Server, binaries
+from ledger.servers import Server, binaries, scratch
 from ledger.stores import UPKEEP, Sync, fresh
 from weighbridge.ledger import Store
 from weighbridge.ledger.embedded import join
@@ -44,8 +44,8 @@ def server(servers: Callable[[str], Server]) -> Server:
 
 @pytest.fixture(scope="session")
 def embedded_url() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="wb") as folder:
-        joined = join(Path(folder) / "data")
+    with scratch() as folder:
+        joined = join(folder / "data")
         yield joined.url
         joined.close()
 

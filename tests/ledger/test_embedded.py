@@ -7,14 +7,13 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
 
-from ledger.servers import binaries
+from ledger.servers import binaries, scratch
 from weighbridge.core.errors import ConfigError, StoreUnavailable
 from weighbridge.core.ledger import Charge, Counter, Peek, Settle, State
 from weighbridge.ledger import embedded
@@ -40,8 +39,8 @@ sys.stdin.read()
 def folder() -> Iterator[Path]:
     if not binaries():
         pytest.skip("no redis-server here")
-    with tempfile.TemporaryDirectory(prefix="wb") as name:
-        yield Path(name) / "data"
+    with scratch() as place:
+        yield place / "data"
 
 
 def _server(folder: Path) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.servers import Server, binaries
+from ledger.servers import Server, binaries, scratch
 from weighbridge.core.errors import ConfigError
 from weighbridge.core.ledger import Counter, Granted, Hold, Reserve
 from weighbridge.ledger.open import open_async_store, open_store
@@ -16,14 +16,14 @@ from weighbridge.ledger.open import open_async_store, open_store
 CALLS = (Hold(Counter("calls", "requests", "lifetime", ()), 1, 1),)
 
 
-def _url(kind: str, server: Server, folder: str) -> str:
+def _url(kind: str, server: Server, folder: Path) -> str:
     return {"memory": "memory://", "unix": server.url, "embedded": "embedded:", "path": f"embedded:{folder}/x"}[kind]
 
 
 @pytest.mark.parametrize("kind", ["memory", "unix", "embedded", "path"])
 def test_opens(kind: str, server: Server) -> None:
-    with tempfile.TemporaryDirectory(prefix="wb") as folder:
-        url, data = _url(kind, server, folder), Path(folder) / "data"
+    with scratch() as folder:
+        url, data = _url(kind, server, folder), folder / "data"
         store = open_store(url, clock=lambda: 5, directory=data, prefix="open")
         assert isinstance(store.run(Reserve("r", CALLS)), Granted)
         store.close()

@@ -59,6 +59,6 @@ def _listen(settings: Settings) -> socket.socket:
         listening = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except OSError as error:
         why = os.strerror(error.errno or 0)
-        raise ConfigError(f"{settings.listen} cannot be listened on ({why}): choose another --port or --host") from error
+        raise ConfigError(f"{settings.listen} cannot be had ({why}): choose another --port or --host") from error
     listening.set_inheritable(True)
     return listening
