@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
@@ -23,6 +24,7 @@ from weighbridge.ledger.redis import RedisStore
 USES = Counter("uses", "requests", "lifetime", ())
 USER = """
 import sys
+import tempfile
 from pathlib import Path
 from weighbridge.core.ledger import Charge, Counter, Settle
 from weighbridge.ledger.embedded import join
