@@ -17,6 +17,8 @@ from time import sleep
 
 import redis
 
+from weighbridge.ledger import embedded
+
 
 def binaries() -> dict[str, str]:
     """redis-server binaries of this machine, by a short name."""
@@ -31,8 +33,10 @@ def scratch() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="wb") as name:
         yield Path(name)
         for users in Path(name).glob("**/users"):
+            while embedded.answers(embedded.socket_path(users.parent)):
+                sleep(0.01)
             with users.open("r+") as lock:
-                # The warden holds it alone from the last user's leaving to the server's end.
+                # The warden that stops a server holds this until the server's files are closed.
                 fcntl.flock(lock, fcntl.LOCK_EX)
 
 

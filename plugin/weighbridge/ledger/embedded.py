@@ -67,7 +67,7 @@ def join(directory: Path, *, patience: float = PATIENCE) -> Joined:
     try:
         start = _locked(directory / "start", fcntl.LOCK_EX, until)
         try:
-            if not _answers(place):
+            if not answers(place):
                 _start(directory, place, until)
         finally:
             os.close(start)
@@ -128,7 +128,8 @@ def _within(until: float, done: Callable[[], bool]) -> bool:
     return True
 
 
-def _answers(place: Path) -> bool:
+def answers(place: Path) -> bool:
+    """Whether a server listens there."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1)
         try:
@@ -153,7 +154,7 @@ def _start(directory: Path, place: Path, until: float) -> None:
         )
     # Whoever started it must collect it when it ends, however long that takes.
     threading.Thread(target=keeper.wait, daemon=True).start()
-    if not _within(until, lambda: keeper.poll() is not None or _answers(place)) or keeper.poll() is not None:
+    if not _within(until, lambda: keeper.poll() is not None or answers(place)) or keeper.poll() is not None:
         log_file = directory / warden.LOG
         raise StoreUnavailable(f"the embedded store does not start: see {log_file} and warden.log beside it")
 
