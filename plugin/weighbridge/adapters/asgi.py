@@ -71,6 +71,7 @@ class Weighbridge:
         self.identify = identify
         self.max_body = max_body_bytes
         self._guard = guard
+        self._built = guard is None
         self._config = config
         self._store = store
         self._building = asyncio.Lock()
@@ -134,6 +135,8 @@ class Weighbridge:
         async def relay(message: Message) -> None:
             if message["type"] == "lifespan.shutdown.complete":
                 await self.drain()
+                if self._built and self._guard is not None:
+                    await self._guard.store.close()
             await send(message)
 
         return relay
