@@ -48,7 +48,7 @@ def estimate(call: Call, model: Model, tokenizer: Tokenizer, limit: int | None =
     False and the figures are what was seen so far.  Nothing is fetched.  Raises nothing of its own.
     """
     family = FAMILIES.get(model.family, OTHER)
-    plain = call.dialect in bare.DIALECTS
+    plain = bare.fits(call)
     scale = Scale(tokenizer, limit, None if plain else family.weights(model))
     whole = True
     try:
@@ -75,7 +75,7 @@ def _bound(call: Call, model: Model, scale: Scale) -> Bound:
 
 
 def _rules(call: Call, model: Model) -> str:
-    if call.dialect in bare.DIALECTS:
+    if bare.fits(call):
         return "bare" if model.family == "openai" else "bare-scaled"
     if model.family == "openai" and call.dialect == "openai-responses":
         return "openai-responses"
