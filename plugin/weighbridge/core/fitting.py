@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, log
 from statistics import fmean, median
 from zlib import crc32
 
@@ -27,6 +27,7 @@ SPREAD = 2.0
 GAIN = 0.95
 """A correction must bring the error down to this share of what it was."""
 FOLDS = 5
+WORST = log(4)
 MOST_ROWS = 240
 """Bills of one line that are looked at; pairs of them are formed."""
 FOR_BOUND = ceil(COVERED / (1 - COVERED))
@@ -110,7 +111,7 @@ def _spread(bills: Sequence[Bill]) -> bool:
 
 
 def _unseen_error(bills: Sequence[Bill], by: Fit) -> float:
-    """Mean error (as a part of the bill, at most 1 each) of bills left out while the rest is fitted."""
+    """Mean error of bills left out while the rest is fitted."""
     names = sorted({bill.source for bill in bills})
     # Few sources: rows of one recording still say what their host adds.
     fold = {name: i % FOLDS for i, name in enumerate(names)} if len(names) >= FOLDS else None
@@ -120,12 +121,13 @@ def _unseen_error(bills: Sequence[Bill], by: Fit) -> float:
         rest = [bill for bill, kept in zip(bills, inside, strict=True) if kept]
         out = [bill for bill, kept in zip(bills, inside, strict=True) if not kept]
         line = by(rest) if rest else Line()
-        errors += [min(1.0, _error(line, bill)) for bill in out]
+        errors += [_error(line, bill) for bill in out]
     return fmean(errors)
 
 
 def _error(line: Line, bill: Bill) -> float:
-    return abs(line.tokens(bill.estimate.tokens) - bill.billed) / max(1, bill.billed)
+    """Too high and too low by the same ratio are equally wrong; beyond WORST is only wrong."""
+    return min(WORST, abs(log((line.tokens(bill.estimate.tokens) + 1) / (bill.billed + 1))))
 
 
 def _bounded(lines: Mapping[Key, Line], groups: Mapping[Key, Sequence[Bill]]) -> dict[Key, Line]:

@@ -38,18 +38,23 @@ def command(file: Path, output: Path, as_json: bool) -> None:
         raise ConfigError(f"{file} holds no exchange with a bill to fit to")
     today = datetime.fromtimestamp(wiring.clock() / 1000, UTC).date().isoformat()
     known, held = parted(bills)
-    tried = _figures(held, fit(known))
+    partial = fit(known)
+    tried = _figures(held, partial)
+    reached = sum(bill.key in partial.lines for bill in held)
     calibration = fit(bills, today)
     about = {
         "traffic": {"file": file.name, "rows": tally.rows, "bills": len(bills)},
-        "held_out": {name: line.document() for name, line in tried.items()},
+        "held_out": {"with_a_line": reached, **{name: line.document() for name, line in tried.items()}},
     }
     made = document(calibration, about)
     output.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if as_json:
         show.document({"file": str(output), **made})
     else:
-        _tell(output, calibration, tried, len(bills), len(held))
+        _tell(output, calibration, len(bills))
+        _tell_worth(tried, len(held), reached)
+        show.line()
+        show.line(f"Use it with `counting: {{calibration: {output}}}` in the configuration.")
 
 
 def _bills(file: Path) -> tuple[list[Bill], Tally]:
@@ -74,7 +79,7 @@ def _corrected(bill: Bill, calibration: Calibration) -> Any:
     return bill.estimate if line is None else line.over(bill.estimate)
 
 
-def _tell(output: Path, calibration: Calibration, tried: Mapping[str, Accuracy], bills: int, held: int) -> None:
+def _tell(output: Path, calibration: Calibration, bills: int) -> None:
     lines = calibration.lines
     show.line(f"{len(lines)} lines fitted on {bills:,} bills, written to {output}.", "bold")
     if not lines:
@@ -87,9 +92,10 @@ def _tell(output: Path, calibration: Calibration, tried: Mapping[str, Accuracy],
     show.table(("provider", "model", "tools", ">bills", ">add", ">factor", ">slack"), rows[:MOST_SHOWN])
     if len(rows) > MOST_SHOWN:
         show.line(f"... and {len(rows) - MOST_SHOWN} more, in the file.", "dim")
+
+
+def _tell_worth(tried: Mapping[str, Accuracy], held: int, reached: int) -> None:
     if tried:
         show.line()
-        show.line(f"On {held:,} bills held out while the rest was fitted:")
+        show.line(f"On {held:,} bills held out while the rest was fitted ({reached:,} of them have a line):")
         show.table(("", *COLUMNS[1:]), [(name, f"{line.n:,}", *figures(line)) for name, line in tried.items()])
-    show.line()
-    show.line(f"Use it with `counting: {{calibration: {output}}}` in the configuration.")
