@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from weighbridge import tokenizers
 from weighbridge.core.catalogue import Catalogue
+from weighbridge.core.counting import calibration as documents
+from weighbridge.core.counting.calibration import Calibration
+from weighbridge.core.errors import ConfigError
+from weighbridge.core.hosts import provider_at
 from weighbridge.core.ledger import Put
 from weighbridge.core.model import Call
 from weighbridge.core.policy import shelf
@@ -36,7 +44,29 @@ def scale(settings: Settings) -> Scale:
         provider = settings.provider_for(call.dialect, call.model)
         return provider.name if provider else ""
 
-    return Scale(catalogue, tokenizers.load, provider_of)
+    return Scale(catalogue, tokenizers.load, provider_of, calibration(settings))
+
+
+def calibration(settings: Settings) -> Calibration:
+    """The calibration of the settings, an empty one where they name none.  A provider's lines are found by
+    the name its host has in the document, whatever it is called in the settings."""
+    file = settings.counting.calibration
+    if file is None:
+        return Calibration()
+    places = {p.name: provider_at(urlsplit(p.base_url).hostname or "") for p in settings.providers.values()}
+    return replace(read_calibration(file), places=places)
+
+
+def read_calibration(file: Path) -> Calibration:
+    """A document that `weighbridge calibrate` wrote.  Raises ConfigError with the file and what is wrong."""
+    try:
+        return documents.read(json.loads(file.read_bytes()))
+    except OSError as error:
+        raise ConfigError(f"the calibration {file} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"the calibration {file} is not JSON: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"the calibration {file}: {error}") from error
 
 
 def warm() -> None:

@@ -63,3 +63,8 @@ def _frame(kind: str) -> dict[str, object]:
 
 def _event(value: object) -> bytes:
     return b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
+
+
+def words(characters: int, seed: int = 2) -> str:
+    """A text of so many characters; the same at every run."""
+    return " ".join(random.Random(seed).choices(WORDS, k=characters // 4))[:characters]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, Final
@@ -265,7 +266,7 @@ async def _renew(guard: AsyncGuard, ticket: Ticket) -> None:
 
 def _renamed(scope: Scope, old: str, new: str) -> dict[str, Any]:
     """A path that names another model."""
-    path = scope["path"].replace(f"/{old}:", f"/{new}:")
+    path = re.sub(f"/{re.escape(old)}(?=[:/])", lambda _: f"/{new}", scope["path"], count=1)
     return {"path": path, "raw_path": quote(path, safe="/:").encode()}
 
 

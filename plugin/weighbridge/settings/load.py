@@ -21,7 +21,7 @@ from weighbridge.settings.source import Tree, parse, read_file
 
 _MAY_BE_UNSET = (("admin_key",),)
 """Settings that count as not written where their ${NAME} is not set."""
-_PATHS = ("policies", "data_dir")
+_PATHS = (("policies",), ("data_dir",), ("counting", "calibration"))
 """Settings that are paths; in a file they are relative to it."""
 
 
@@ -70,9 +70,10 @@ def _from_file(path: Path, base: Tree, environ: Mapping[str, str]) -> Tree:
     """The file's tree with its ${NAME} filled in; `base` stands where the file is silent."""
     tree = read_file(path)
     tree.data = base.data | fill(tree.data, environ)
-    for name in _PATHS:
-        if isinstance(tree.data.get(name), str) and tree.data[name]:
-            tree.data[name] = path.absolute().parent / Path(tree.data[name]).expanduser()
+    for *way, name in _PATHS:
+        block = tree.data.get(way[0]) if way else tree.data
+        if isinstance(block, dict) and isinstance(block.get(name), str) and block[name]:
+            block[name] = path.absolute().parent / Path(block[name]).expanduser()
     return tree
 
 

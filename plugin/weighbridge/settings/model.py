@@ -171,6 +171,8 @@ class Counting(Block):
 
     remote: Literal["never", "undecided", "always"] = Field(default="undecided", examples=["remote: undecided"])
     """When the provider may be asked: "undecided" only where a limit lies inside the uncertainty."""
+    calibration: Path | None = Field(default=None, examples=["calibration: calibration.json"])
+    """What `weighbridge calibrate` fitted to your own traffic."""
 
 
 class Streams(Block):

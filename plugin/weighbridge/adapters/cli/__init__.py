@@ -19,6 +19,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "serve": ("serve", "Run the gateway."),
     "count": ("count", "Count the tokens of a request body."),
     "check": ("check", "Say what the gate would decide, holding and sending nothing."),
+    "accuracy": ("accuracy", "Hold estimates against what recorded traffic was billed."),
+    "calibrate": ("calibrate", "Fit the estimates to your own traffic."),
     "policy": ("policy", "Limits and rules: apply, diff, list, show, delete."),
     "key": ("key", "Virtual keys: create, list, revoke."),
     "budget": ("budget", "What is spent, held and left."),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from weighbridge.core.counting import anthropic, bare, gemini, openai, other
+from weighbridge.core.counting.calibration import Line
 from weighbridge.core.counting.data.bounds import BOUNDS, ORDER, WIDEST, Bound
 from weighbridge.core.counting.scale import Kind, LimitPassed, Scale
 from weighbridge.core.counting.text import Tokenizer, Weights
@@ -41,15 +42,18 @@ FAMILIES: Mapping[str, Family] = {
 OTHER = Family(other.count, lambda model: None, "{vocabulary} scaled")
 
 
-def estimate(call: Call, model: Model, tokenizer: Tokenizer, limit: int | None = None) -> Estimate:
+def estimate(
+    call: Call, model: Model, tokenizer: Tokenizer, limit: int | None = None, line: Line | None = None
+) -> Estimate:
     """Prompt tokens of a call: best guess, upper bound, how it was counted.
 
     With a `limit` (tokens) counting stops as soon as the count passes it; `Estimate.whole` is then
-    False and the figures are what was seen so far.  Nothing is fetched.  Raises nothing of its own.
+    False and the figures are what was seen so far.  A `line` of the user's calibration is laid over
+    the result.  Nothing is fetched.  Raises nothing of its own.
     """
     family = FAMILIES.get(model.family, OTHER)
-    plain = call.dialect in bare.DIALECTS
-    scale = Scale(tokenizer, limit, None if plain else family.weights(model))
+    plain = bare.fits(call)
+    scale = Scale(tokenizer, limit if line is None else line.before(limit), None if plain else family.weights(model))
     whole = True
     try:
         if plain:
@@ -61,7 +65,9 @@ def estimate(call: Call, model: Model, tokenizer: Tokenizer, limit: int | None =
     parts = scale.parts()
     tokens = parts.messages + parts.system + parts.tools + parts.media + parts.schema + parts.frame
     method = _method(family, model, tokenizer, scale, whole)
-    return Estimate(tokens, _upper(tokens, _bound(call, model, scale), scale, model), method, parts, whole)
+    bound = _bound(call, model, scale)
+    counted = Estimate(tokens, _upper(tokens, bound, scale, model), method, parts, whole)
+    return counted if line is None else line.over(counted, counted.upper - _seen(tokens, bound))
 
 
 def kind_of(scale: Scale) -> Kind:
@@ -75,15 +81,19 @@ def _bound(call: Call, model: Model, scale: Scale) -> Bound:
 
 
 def _rules(call: Call, model: Model) -> str:
-    if call.dialect in bare.DIALECTS:
+    if bare.fits(call):
         return "bare" if model.family == "openai" else "bare-scaled"
     if model.family == "openai" and call.dialect == "openai-responses":
         return "openai-responses"
     return model.family if model.family in FAMILIES else "other"
 
 
+def _seen(tokens: int, bound: Bound) -> int:
+    return ceil(tokens * bound.factor) + bound.more
+
+
 def _upper(tokens: int, bound: Bound, scale: Scale, model: Model) -> int:
-    seen = ceil(tokens * bound.factor) + bound.more
+    seen = _seen(tokens, bound)
     unseen = sum(most for _, most in scale.unseen)
     if model.max_input is None:
         return seen + unseen

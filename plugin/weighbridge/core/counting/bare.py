@@ -9,6 +9,11 @@ from weighbridge.core.model import Call, Media, Text, Unseen
 DIALECTS = frozenset({"openai-completions", "openai-embeddings"})
 
 
+def fits(call: Call) -> bool:
+    """Whether a call is texts only: by its format, or because its count route says so (Pangu's)."""
+    return call.dialect in DIALECTS or "bare" in call.extra
+
+
 def count(call: Call, scale: Scale) -> None:
     """Put the inputs on the scale.  Inputs given as token arrays were counted when parsed."""
     tokens = call.extra.get("prompt_tokens", 0)

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 from weighbridge.core.dialects import (
     anthropic_messages,
+    bedrock_converse,
     gemini_generate,
     openai_chat,
     openai_completions,
     openai_embeddings,
     openai_responses,
+    pangu_chat,
 )
 from weighbridge.core.dialects.base import Dialect
 from weighbridge.core.dialects.routes import ROUTES, Route, route
@@ -26,6 +28,8 @@ DIALECTS: Mapping[str, Dialect] = {
         openai_embeddings,
         anthropic_messages,
         gemini_generate,
+        bedrock_converse,
+        pangu_chat,
     )
 }
 """Name of a wire format -> what it can do."""

@@ -17,12 +17,13 @@ class Route:
     dialect: str
     kind: Kind
     model: str | None = None
-    """The model the path names (gemini); None where the body names it."""
+    """The model the path names (gemini, pangu); None where the body names it."""
     stream: bool | None = None
     """Whether the path asks for a stream (gemini); None where the body says it."""
 
 
 NAMED = r"/(?:v1|v1beta|v1alpha)/(?P<model>(?:models|tunedModels)/.+)"
+DEPLOYED = r"/v1/[^/]+/deployments/(?P<model>[^/]+)"
 Row = tuple[str, re.Pattern[str], str, Kind, bool | None]
 ROUTES: tuple[Row, ...] = (
     ("POST", re.compile(r"/v1/chat/completions"), "openai-chat", "generate", None),
@@ -35,6 +36,8 @@ ROUTES: tuple[Row, ...] = (
     ("POST", re.compile(NAMED + ":generateContent"), "gemini-generate", "generate", False),
     ("POST", re.compile(NAMED + ":streamGenerateContent"), "gemini-generate", "generate", True),
     ("POST", re.compile(NAMED + ":countTokens"), "gemini-generate", "count", False),
+    ("POST", re.compile(DEPLOYED + "/chat/completions"), "pangu-chat", "generate", None),
+    ("POST", re.compile(DEPLOYED + "/caltokens"), "pangu-chat", "count", None),
     ("GET", re.compile(r"/v1/models(?:/.+)?"), "openai-chat", "models", None),
     ("GET", re.compile(r"/(?:v1beta|v1alpha)/models(?:/.+)?"), "gemini-generate", "models", None),
 )
