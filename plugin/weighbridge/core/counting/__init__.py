@@ -15,10 +15,10 @@ from math import ceil
 from weighbridge.core.counting import anthropic, bare, gemini, openai, other
 from weighbridge.core.counting.data.bounds import BOUNDS, ORDER, WIDEST, Bound
 from weighbridge.core.counting.scale import Kind, LimitPassed, Scale
-from weighbridge.core.counting.text import Tokenizer, Weights
+from weighbridge.core.counting.text import Reader, Tokenizer, Weights
 from weighbridge.core.model import Call, Estimate, Model
 
-__all__ = ["Tokenizer", "estimate"]
+__all__ = ["Reader", "Tokenizer", "estimate"]
 
 MOST_NAMED = 4
 """Unseen things named in `Estimate.method`; the rest is a number."""
@@ -41,15 +41,25 @@ FAMILIES: Mapping[str, Family] = {
 OTHER = Family(other.count, lambda model: None, "{vocabulary} scaled")
 
 
-def estimate(call: Call, model: Model, tokenizer: Tokenizer, limit: int | None = None) -> Estimate:
+def estimate(
+    call: Call,
+    model: Model,
+    tokenizer: Tokenizer,
+    limit: int | None = None,
+    *,
+    reader: Reader | None = None,
+    host: str = "",
+) -> Estimate:
     """Prompt tokens of a call: best guess, upper bound, how it was counted.
 
     With a `limit` (tokens) counting stops as soon as the count passes it; `Estimate.whole` is then
-    False and the figures are what was seen so far.  Nothing is fetched.  Raises nothing of its own.
+    False and the figures are what was seen so far.  `reader` reads documents; without one their text
+    is guessed.  `host` names the provider the call goes to: some add to the prompt.  Nothing is fetched.
+    Raises nothing of its own.
     """
     family = FAMILIES.get(model.family, OTHER)
     plain = call.dialect in bare.DIALECTS
-    scale = Scale(tokenizer, limit, None if plain else family.weights(model))
+    scale = Scale(tokenizer, limit, None if plain else family.weights(model), reader, host)
     whole = True
     try:
         if plain:
