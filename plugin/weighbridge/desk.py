@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar, cast
 
 from weighbridge.core.admission import Plan, Ticket, Weighed, admit, ceiling, plan, unheld
 from weighbridge.core.catalogue import Catalogue
-from weighbridge.core.counting import Tokenizer, estimate
+from weighbridge.core.counting import Reader, Tokenizer, estimate
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.base import AS_SENT, Amendment
 from weighbridge.core.errors import Refused, StoreError, StoreUnavailable
@@ -70,6 +70,8 @@ class Scale:
     tokenizer: Callable[[str], Tokenizer]
     provider_of: Callable[[Call], str]
     """Which provider a call goes to, where the way in did not say."""
+    reader: Reader | None = None
+    """Reads the text of documents."""
 
     def weigh(self, raw: RawCall, rules: Rules) -> Weighed:
         """Parse and count a request, trimmed or rerouted where a policy says so.  Raises Refused for
@@ -100,7 +102,7 @@ class Scale:
         policies = matching(rules.policies, facts_of(call, model, raw.principal, provider))
         # Who asks for a count wants all of it; who sends is refused at the limit, whatever comes behind.
         limit = None if raw.counts else ceiling(model, policies, call.inputs)
-        counted = estimate(call, model, self.tokenizer(model.tokenizer), limit)
+        counted = estimate(call, model, self.tokenizer(model.tokenizer), limit, reader=self.reader, host=provider)
         return Weighed(call, model, counted, raw.principal, provider, detour), policies
 
     def _parse(self, raw: RawCall, detour: Amendment) -> Call:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from weighbridge import tokenizers
+from weighbridge import documents, tokenizers
 from weighbridge.core.catalogue import Catalogue
 from weighbridge.core.ledger import Put
 from weighbridge.core.model import Call
@@ -36,7 +36,7 @@ def scale(settings: Settings) -> Scale:
         provider = settings.provider_for(call.dialect, call.model)
         return provider.name if provider else ""
 
-    return Scale(catalogue, tokenizers.load, provider_of)
+    return Scale(catalogue, tokenizers.load, provider_of, documents.reader())
 
 
 def warm() -> None:
