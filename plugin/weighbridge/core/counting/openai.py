@@ -238,8 +238,8 @@ def image(size: files.Size, detail: str, rules: Rules, responses: bool = False) 
     """Tokens of an image."""
     rule = rules.image
     if isinstance(rule, Patches):
-        edge = data.LOW_DETAIL_EDGE if detail == "low" and rule.edge else rule.edge
-        return geometry.patches(*size, rule.budget, edge, rule.factor) + rule.more[responses]
+        edge, budget = rule.by_detail.get(detail, (rule.edge, rule.budget))
+        return geometry.patches(*size, budget, edge, rule.factor) + rule.more[responses]
     return rule.base if detail == "low" else geometry.tiles(*size, rule.base, rule.tile)
 
 

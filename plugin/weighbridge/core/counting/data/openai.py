@@ -7,7 +7,8 @@ developer documentation (November 2026), the cookbook "How to count tokens with 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Patches:
     budget: int = 1536
     edge: int | None = None
     """The image is shrunk to this longest side first."""
+    by_detail: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Detail asked for -> (edge, budget), where they differ from these."""
     more: tuple[int, int] = (0, 0)
     """Each image, beside its squares: (chat, responses)."""
 
@@ -84,7 +87,9 @@ GPT5 = Rules(
     pdf_page=(217, 0),
 )
 GPT5_MINI = replace(GPT5, image=Patches(1.2, more=(2, 5)))
-NEWER = replace(GPT5, image=Patches(1.2, 2500, 2048), preamble=0)
+BIG_IMAGES = Patches(1.2, 2500, 2048, {"low": (2048, 6144), "original": (6000, 10_000)})
+NEWER = replace(GPT5, preamble=0)
+SMALL = {"low": (512, 2500), "high": (2048, 2500)}
 REASONING = replace(CLASSIC, image=Tiles(75, 150), reply=2, instructions=55)
 
 GENERATIONS = (
@@ -94,8 +99,11 @@ GENERATIONS = (
     (re.compile(r"gpt-3\.5-turbo-0301"), replace(CLASSIC, message=5, named=-1)),
     (re.compile(r"gpt-5-mini"), GPT5_MINI),
     (re.compile(r"gpt-5-nano"), replace(GPT5_MINI, image=Patches(1.5, more=(1, 1)))),
-    (re.compile(r"gpt-5\.4-(mini|nano)"), replace(GPT5_MINI, image=Patches(1.2, 2500, 2048))),
-    (re.compile(r"gpt-5\.[4-9]|gpt-[6-9]"), NEWER),
+    (re.compile(r"gpt-5\.4-(mini|nano)"), replace(GPT5, image=BIG_IMAGES)),
+    (re.compile(r"gpt-5\.4"), replace(NEWER, image=BIG_IMAGES)),
+    (re.compile(r"gpt-5\.5"), replace(NEWER, image=Patches(1.2, 10_000, 6000, SMALL))),
+    (re.compile(r"gpt-5\.[6-9]|gpt-[6-9]"), replace(NEWER, image=Patches(1.2, 30_000, 65_535, SMALL))),
+    (re.compile(r"gpt-5\.2"), replace(GPT5, image=Patches(1.2, 6144, 2048))),
     (re.compile(r"gpt-5"), GPT5),
     (re.compile(r"^o4-mini"), replace(CLASSIC, image=Patches(1.72), pdf_page=(216, 3))),
     (re.compile(r"^o3"), REASONING),
@@ -104,7 +112,6 @@ GENERATIONS = (
 )
 """First match on the model's name; else CLASSIC."""
 
-LOW_DETAIL_EDGE = 512
 AUDIO_PER_SECOND = 10
 AUDIO = 4
 """Each sound, beside its length."""
