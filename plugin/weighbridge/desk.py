@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import uuid
 from bisect import bisect_left
-from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar, cast
 
 from weighbridge.core.admission import Plan, Ticket, Weighed, admit, ceiling, plan, unheld
 from weighbridge.core.catalogue import Catalogue
-from weighbridge.core.counting import Tokenizer, estimate
+from weighbridge.core.counting import Reader, Tokenizer, estimate
 from weighbridge.core.counting.calibration import UNCALIBRATED, Calibration
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.base import AS_SENT, Amendment
@@ -71,8 +71,12 @@ class Scale:
     tokenizer: Callable[[str], Tokenizer]
     provider_of: Callable[[Call], str]
     """Which provider a call goes to, where the way in did not say."""
+    reader: Reader | None = None
+    """Reads the text of documents."""
     calibration: Calibration = UNCALIBRATED
     """What the user's own bills say about the estimates."""
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    """Configured provider -> the name its host goes by in tables, where that is another."""
 
     def weigh(self, raw: RawCall, rules: Rules) -> Weighed:
         """Parse and count a request, trimmed or rerouted where a policy says so.  Raises Refused for
@@ -104,9 +108,9 @@ class Scale:
         policies = matching(rules.policies, facts)
         # Who asks for a count wants all of it; who sends is refused at the limit, whatever comes behind.
         limit = None if raw.counts else ceiling(model, policies, call.inputs)
-        counted = estimate(
-            call, model, self.tokenizer(model.tokenizer), limit, self.calibration.line(provider, call)
-        )
+        tokenizer, host = self.tokenizer(model.tokenizer), self.hosts.get(provider, provider)
+        line = self.calibration.line(host, call)
+        counted = estimate(call, model, tokenizer, limit, line, reader=self.reader, host=host)
         return Weighed(call, model, counted, raw.principal, provider, facts, policies, detour)
 
     def _parse(self, raw: RawCall, detour: Amendment) -> Call:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from weighbridge import tokenizers
+from weighbridge import documents, tokenizers
 from weighbridge.core.catalogue import Catalogue
-from weighbridge.core.counting import calibration as documents
-from weighbridge.core.counting.calibration import Calibration
+from weighbridge.core.counting.calibration import UNCALIBRATED, Calibration, read
 from weighbridge.core.errors import ConfigError
 from weighbridge.core.hosts import provider_at
 from weighbridge.core.ledger import Put
@@ -44,23 +42,26 @@ def scale(settings: Settings) -> Scale:
         provider = settings.provider_for(call.dialect, call.model)
         return provider.name if provider else ""
 
-    return Scale(catalogue, tokenizers.load, provider_of, calibration(settings))
+    return Scale(
+        catalogue,
+        tokenizers.load,
+        provider_of,
+        reader=documents.reader(),
+        calibration=calibration(settings),
+        hosts={p.name: provider_at(urlsplit(p.base_url).hostname or "") for p in settings.providers.values()},
+    )
 
 
 def calibration(settings: Settings) -> Calibration:
-    """The calibration of the settings, an empty one where they name none.  A provider's lines are found by
-    the name its host has in the document, whatever it is called in the settings."""
+    """The calibration of the settings, an empty one where they name none."""
     file = settings.counting.calibration
-    if file is None:
-        return Calibration()
-    places = {p.name: provider_at(urlsplit(p.base_url).hostname or "") for p in settings.providers.values()}
-    return replace(read_calibration(file), places=places)
+    return UNCALIBRATED if file is None else read_calibration(file)
 
 
 def read_calibration(file: Path) -> Calibration:
     """A document that `weighbridge calibrate` wrote.  Raises ConfigError with the file and what is wrong."""
     try:
-        return documents.read(json.loads(file.read_bytes()))
+        return read(json.loads(file.read_bytes()))
     except OSError as error:
         raise ConfigError(f"the calibration {file} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

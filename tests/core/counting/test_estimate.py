@@ -6,10 +6,9 @@ import base64
 import struct
 
 import pytest
+from prompts import GPT, GPT5, WEATHER, user, weighed
 
-from weighbridge.core.counting import estimate
 from weighbridge.core.model import (
-    Call,
     Estimate,
     Media,
     Message,
@@ -23,31 +22,12 @@ from weighbridge.core.model import (
     ToolResult,
     Unseen,
 )
-from weighbridge.tokenizers import load
 
-GPT = Model("gpt-4o", "gpt-4o", "openai", max_input=128_000)
-GPT5 = Model("gpt-5-mini", "gpt-5-mini", "openai")
 CLAUDE = Model("claude-sonnet-4-5", "claude-sonnet-4-5", "anthropic", max_input=200_000)
 GEMINI = Model("gemini-2.5-flash", "gemini/gemini-2.5-flash", "gemini")
 LLAMA = Model("llama-3.3-70b-versatile", "groq/llama-3.3-70b-versatile", "other")
 MODELS = [GPT, GPT5, CLAUDE, GEMINI, LLAMA]
-WEATHER = Tool(
-    "get_weather",
-    "Weather of a city.",
-    {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-)
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 640, 480)).decode()
-
-
-def user(*parts: Part | str) -> Message:
-    return Message("user", tuple(Text(p) if isinstance(p, str) else p for p in parts))
-
-
-def weighed(
-    model: Model, *messages: Message, dialect: str = "openai-chat", limit: int | None = None, **fields: object
-) -> Estimate:
-    call = Call(dialect, model.name, messages, **fields)  # type: ignore[arg-type]
-    return estimate(call, model, load(model.tokenizer), limit)
 
 
 def in_sum(found: Estimate) -> int:
@@ -127,14 +107,6 @@ def test_the_real_model_decides_not_the_dialect() -> None:
     assert asked[0] == asked[1]
     assert "claude" in asked[0].method
     assert asked[0].tokens > 500 + weighed(GPT, *HISTORY, tools=(WEATHER,)).tokens - 100
-
-
-def test_calls_listed_one_by_one_are_one_turn() -> None:
-    calls = [ToolCall("get_weather", f'{{"city":"{city}"}}', city) for city in ("Rome", "Oslo")]
-    results = [Message("tool", (ToolResult((Text("dry"),), id=city),)) for city in ("Rome", "Oslo")]
-    together = weighed(GPT, user("?"), Message("assistant", tuple(calls)), *results)
-    apart = weighed(GPT, user("?"), *(Message("assistant", (call,)) for call in calls), *results)
-    assert together == apart
 
 
 def test_blanks_in_arguments_are_free() -> None:

@@ -52,6 +52,11 @@ def test_image_size(data: bytes, size: tuple[int, int] | None) -> None:
     assert files.image_size(f"data:image/png;base64,{b64(data)}") == size
 
 
+def test_base64_that_breaks_off_is_read_so_far() -> None:
+    assert files.image_size(b64(PNG)[:40] + "\u2026 and so on") == (640, 480)
+    assert files.decoded("\u2026", 10) == b""
+
+
 @pytest.mark.parametrize(
     ("data", "seconds"), [(WAV, 2.0), (MP4, 5.5), (MP3, 1.0), (b"OggS", None)], ids=["wav", "mp4", "mp3", "ogg"]
 )

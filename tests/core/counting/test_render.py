@@ -60,8 +60,28 @@ PARAMETERS = [
             "properties": {"a": {"$ref": "#/$defs/P"}},
             "$defs": {"P": {"title": "P", "properties": {"x": {"type": "null"}}}},
         },
-        "(_: {\na?: // P\n{x?: null},\n}) => any",
+        "(_: {\na?:\n// P\n{x?: null},\n}) => any",
         id="reference",
+    ),
+    pytest.param(
+        {"title": "Args", "description": "All of them.", "properties": {"a": {"type": "string"}}},
+        "(_: // Args\n//\n// All of them.\n{a?: string}) => any",
+        id="description of the whole",
+    ),
+    pytest.param(
+        {"properties": {"a": {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]}}},
+        "(_: {\na?:\n | string\n// format: date\n | null\n,\n}) => any",
+        id="a choice of several lines",
+    ),
+    pytest.param(
+        {"properties": {"a": {"type": "string", "format": "date", "default": ""}}},
+        '(_: {\na?: string\n// format: date, // default: ""\n}) => any',
+        id="format",
+    ),
+    pytest.param(
+        {"properties": {"a": {"type": ["string", "null"], "description": "d"}}},
+        "(_: {\n// d\na?:\n// d\n | string\n// d\n | null\n,\n}) => any",
+        id="described types",
     ),
     pytest.param(
         {"properties": {"a": {"$ref": "#/$defs/node"}}, "$defs": {"node": NODE}},
@@ -81,6 +101,10 @@ def test_function(schema: dict[str, Any], expected: str) -> None:
     block = render.tools([Tool("f", "Does.", schema)])
     head = "# Tools\n\n## functions\n\nnamespace functions {\n\n// Does.\ntype f = "
     assert block == f"{head}{expected};\n\n}} // namespace functions"
+
+
+def test_blanks_around_a_description_are_free() -> None:
+    assert render.tools([Tool("f", "  One. \n\n Two. \n")]) == render.tools([Tool("f", "One. \nTwo.")])
 
 
 def test_references_that_multiply_are_cut() -> None:

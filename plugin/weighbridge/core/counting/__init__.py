@@ -16,10 +16,10 @@ from weighbridge.core.counting import anthropic, bare, gemini, openai, other
 from weighbridge.core.counting.calibration import Line
 from weighbridge.core.counting.data.bounds import BOUNDS, ORDER, WIDEST, Bound
 from weighbridge.core.counting.scale import Kind, LimitPassed, Scale
-from weighbridge.core.counting.text import Tokenizer, Weights
+from weighbridge.core.counting.text import Reader, Tokenizer, Weights
 from weighbridge.core.model import Call, Estimate, Model
 
-__all__ = ["Tokenizer", "estimate"]
+__all__ = ["Reader", "Tokenizer", "estimate"]
 
 MOST_NAMED = 4
 """Unseen things named in `Estimate.method`; the rest is a number."""
@@ -43,17 +43,26 @@ OTHER = Family(other.count, lambda model: None, "{vocabulary} scaled")
 
 
 def estimate(
-    call: Call, model: Model, tokenizer: Tokenizer, limit: int | None = None, line: Line | None = None
+    call: Call,
+    model: Model,
+    tokenizer: Tokenizer,
+    limit: int | None = None,
+    line: Line | None = None,
+    *,
+    reader: Reader | None = None,
+    host: str = "",
 ) -> Estimate:
     """Prompt tokens of a call: best guess, upper bound, how it was counted.
 
     With a `limit` (tokens) counting stops as soon as the count passes it; `Estimate.whole` is then
     False and the figures are what was seen so far.  A `line` of the user's calibration is laid over
-    the result.  Nothing is fetched.  Raises nothing of its own.
+    the result.  `reader` reads documents; without one their text is guessed.  `host` names the
+    provider the call goes to: some add to the prompt.  Nothing is fetched.  Raises nothing of its own.
     """
     family = FAMILIES.get(model.family, OTHER)
     plain = bare.fits(call)
-    scale = Scale(tokenizer, limit if line is None else line.before(limit), None if plain else family.weights(model))
+    within = limit if line is None else line.before(limit)
+    scale = Scale(tokenizer, within, None if plain else family.weights(model), reader, host)
     whole = True
     try:
         if plain:

@@ -66,14 +66,10 @@ class Calibration:
     made: str = ""
     """The day it was fitted."""
     lines: Mapping[Key, Line] = field(default_factory=dict)
-    places: Mapping[str, str] = field(default_factory=dict)
-    """Configured provider -> the name its host has in the document, where that is another."""
 
-    def line(self, provider: str, call: Call) -> Line | None:
+    def line(self, host: str, call: Call) -> Line | None:
         """The line of a call; None where nothing was fitted for its like."""
-        rest = (call.model, bool(call.tools))
-        place = self.places.get(provider, provider)
-        return self.lines.get((place, *rest)) or self.lines.get((provider, *rest))
+        return self.lines.get((host, call.model, bool(call.tools)))
 
 
 UNCALIBRATED: Final = Calibration()

@@ -22,20 +22,24 @@ MP3_KBITS = {
 }
 """Bit rates of MPEG 1 layer III, and of MPEG 2."""
 Size = tuple[int, int]
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*")
 _PAGE = re.compile(rb"/Type\s*/Page(?![a-zA-Z])")
 _COUNT = re.compile(rb"/Count\s+(\d{1,6})\b")
 _SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 
 
 def decoded(data: str, most: int) -> bytes:
-    """The first bytes of a base64 text (data URLs and line breaks allowed); b"" where it is none."""
+    """The first bytes of a base64 text (data URLs and line breaks allowed), up to the first character
+    that is none of base64's."""
     if data.startswith("data:"):
         data = data[data.find(",", 0, 256) + 1 :]
     head = data[:most].translate({10: None, 13: None, 32: None, 45: "+", 95: "/"})
     try:
         return base64.b64decode(head[: len(head) // 4 * 4] or head + "=" * (-len(head) % 4))
     except (binascii.Error, ValueError):
-        return b""
+        good = _BASE64.match(head)
+        whole = good[0] if good else ""
+        return base64.b64decode(whole[: len(whole) // 4 * 4])
 
 
 def image_size(data: str) -> Size | None:

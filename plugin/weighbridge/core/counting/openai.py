@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Sequence
+from math import floor
 
 from weighbridge.core.counting import files, geometry, media, render
 from weighbridge.core.counting.data import openai as data
@@ -36,13 +37,15 @@ class _Chat:
         self._call = call
         self._rules = rules
         self._scale = scale
-        self._responses = call.dialect == "openai-responses"
+        self._responses = call.dialect == "openai-responses" or "openrouter" in scale.host
+        """OpenRouter sends chat on to OpenAI as Responses."""
         self._functions = tuple(tool for tool in call.tools if not tool.server)
         self._names = {part.id: part.name for m in call.messages for part in m.parts if isinstance(part, ToolCall)}
-        self._apart = bool(self._functions) and not self._responses and rules.preamble > 0
-        """The tools stand behind a hidden preamble, apart from the system message."""
+        self._apart = bool(self._functions) and rules.apart > 0
+        """The tools stand apart from the system message."""
         self._block = self._written()
         """What is written behind the first system message."""
+        self._kept: Container[str] = call.extra.get("kept_calls", ())
         self._last_user = max((i for i, m in enumerate(call.messages) if m.role == "user"), default=-1)
 
     def count(self) -> None:
@@ -50,7 +53,7 @@ class _Chat:
         system = next((i for i, m in enumerate(self._call.messages) if m.role == "system"), None)
         self._offers(system)
         wrapped = False
-        for index, turn in _turns(self._call.messages):
+        for index, turn in enumerate(self._call.messages):
             if index == system and self._block:
                 continue
             if turn.role == "tool":
@@ -69,7 +72,7 @@ class _Chat:
             self._scale.kinds.add("tools")
             self._choice()
         if self._apart:
-            self._scale.add("frame", self._rules.preamble - (0 if self._functions[0].description else 1))
+            self._scale.add("frame", self._separate())
             self._scale.text("tools", render.tools(self._functions))
         if self._block:
             self._joined(None if system is None else self._call.messages[system])
@@ -90,6 +93,7 @@ class _Chat:
         self._scale.add("frame", self._rules.message + self._discount(system is not None))
         if system is not None:
             self._name(system)
+            self._default(system)
             self._parts("system", [part for part in system.parts if not isinstance(part, Text)])
         for piece in slices(content):
             self._scale.text("system", end)
@@ -108,8 +112,16 @@ class _Chat:
             less += self._rules.responses_schema
         return less
 
+    def _separate(self) -> int:
+        """The frame of tools that stand apart."""
+        more = data.BEDROCK_TOOLS if "bedrock" in self._scale.host else 0
+        more += 0 if self._responses else self._rules.preamble
+        return self._rules.apart + more - (0 if self._functions[0].description else self._rules.undescribed)
+
     def _choice(self) -> None:
         chosen = self._call.tool_choice
+        if chosen == "required" and self._responses and len(self._call.tools) == 1:
+            chosen = "=" + self._call.tools[0].name
         if chosen.startswith("=") and self._rules.choice_named:
             self._scale.add("tools", self._rules.choice_named)
             self._scale.text("tools", chosen[1:])
@@ -122,24 +134,43 @@ class _Chat:
         calls = [part for part in turn.parts if isinstance(part, ToolCall)]
         rest = [part for part in turn.parts if not isinstance(part, (ToolCall, Thinking))]
         self._thoughts(turn, index)
-        if rest or calls:
-            self._scale.add("frame", self._rules.message)
+        if rest or (calls and not self._responses):
+            self._scale.add("frame", self._frame(turn, rest))
         self._name(turn)
+        self._default(turn)
         self._parts(place, rest)
-        if len(calls) == 1:
-            self._scale.add("frame", self._rules.call)
-            self._scale.text("messages", f"functions.{calls[0].name}")
-            self._scale.text("messages", _minified(calls[0].arguments))
-        elif calls:
+        wrapped = len(calls) > 1 and not self._responses
+        if wrapped:
             self._scale.add("frame", self._rules.parallel)
             self._scale.text("messages", WRAPPER)
             self._scale.text("messages", _wrapped(calls))
-        return len(calls) > 1
+        else:
+            for call in calls:
+                self._single(call)
+        return wrapped
+
+    def _single(self, call: ToolCall) -> None:
+        # Responses has a message for each call, whatever the client put together.
+        more = self._rules.message + data.RESPONSES_CALL[call.id in self._kept] if self._responses else 0
+        self._scale.add("frame", self._rules.call + more)
+        self._scale.text("messages", call.name)
+        self._scale.text("messages", _minified(call.arguments))
+
+    def _frame(self, turn: Message, rest: Sequence[Part]) -> int:
+        if turn.role != "assistant" or not media.texts(rest):
+            return self._rules.message
+        answered = self._rules.answered if self._call.schema and not self._responses else 0
+        return self._rules.message + self._rules.spoken + answered
 
     def _name(self, turn: Message) -> None:
         if turn.name:
-            self._scale.add("frame", self._rules.named)
+            self._scale.add("frame", 0 if turn.name == turn.role else self._rules.named)
             self._scale.text("frame", turn.name)
+
+    def _default(self, turn: Message) -> None:
+        """The provider's own instructions, where those of the request are empty."""
+        if self._responses and turn.role == "system" and turn.parts == (Text(""),):
+            self._scale.add("frame", self._rules.instructions)
 
     def _results(self, turn: Message, wrapped: bool) -> None:
         for part in turn.parts:
@@ -148,7 +179,7 @@ class _Chat:
                 continue
             if wrapped:
                 for piece in slices(media.texts(part.parts)):
-                    self._scale.text("messages", render.compact(piece)[1:-1])
+                    self._scale.text("messages", render.compact(piece, self._rules.ascii_results)[1:-1])
             else:
                 self._scale.add("frame", self._rules.message)
                 name = part.name or self._names.get(part.id, "")
@@ -164,54 +195,52 @@ class _Chat:
             elif isinstance(part, Unseen):
                 media.reference(self._scale, part)
 
+    def _pages(self, part: Media) -> None:
+        """A PDF: the text of its pages, and what is seen of each."""
+        texts = self._scale.reader.pages(part.data)
+        if texts is None:
+            count = media.pages(part)
+            most = len(part.data) * 3 / 4 / data.PDF_BYTES_PER_TOKEN
+            self._scale.add("media", min(count * data.PDF_TEXT_PER_PAGE, most))
+        else:
+            count = len(texts)
+            for text in texts:
+                self._scale.text("media", text)
+        self._scale.add("media", count * self._rules.pdf_page[1 if self._responses else 0])
+
     def _thoughts(self, turn: Message, index: int) -> None:
         for part in turn.parts:
             if isinstance(part, Thinking) and part.signature:
                 self._scale.kinds.add("hidden")
-                if index > self._last_user:
-                    size = max(0, len(part.signature) - data.REASONING_HEAD) * data.REASONING_PER_CHARACTER
-                    self._scale.add("messages", size + data.REASONING_ITEM)
+                sealed = data.SEALED.get(part.signature[:6], data.SEALED_ELSEWHERE)
+                if sealed.lasts or index > self._last_user:
+                    size = max(0, len(part.signature) - sealed.head) * data.REASONING_PER_CHARACTER
+                    self._scale.add("messages", sealed.item + size)
 
     def _media(self, part: Media) -> None:
         if not part.data:
             media.reference(self._scale, part)
         elif part.kind == "image":
             self._scale.kinds.add("image")
-            self._scale.add("media", image(media.size(part), part.detail, self._rules))
+            self._scale.add("media", image(media.size(part), part.detail, self._rules, self._responses))
         elif media.is_text(part):
             self._scale.kinds.add("document")
             self._scale.text("media", files.decoded(part.data, len(part.data)).decode("utf-8", "replace"))
         elif part.kind == "document":
             self._scale.kinds.add("document")
-            self._scale.add("media", media.pages(part) * self._rules.pdf_page[1 if self._responses else 0])
+            self._pages(part)
         else:
             self._scale.kinds.add("av")
-            self._scale.add("media", media.seconds(part) * data.AUDIO_PER_SECOND)
+            self._scale.add("media", data.AUDIO + floor(media.seconds(part) * data.AUDIO_PER_SECOND))
 
 
-def image(size: files.Size, detail: str, rules: Rules) -> int:
+def image(size: files.Size, detail: str, rules: Rules, responses: bool = False) -> int:
     """Tokens of an image."""
     rule = rules.image
     if isinstance(rule, Patches):
-        edge = data.LOW_DETAIL_EDGE if detail == "low" and rule.edge else rule.edge
-        return geometry.patches(*size, rule.budget, edge, rule.factor)
+        edge, budget = rule.by_detail.get(detail, (rule.edge, rule.budget))
+        return geometry.patches(*size, budget, edge, rule.factor) + rule.more[responses]
     return rule.base if detail == "low" else geometry.tiles(*size, rule.base, rule.tile)
-
-
-def _turns(messages: Sequence[Message]) -> Iterator[tuple[int, Message]]:
-    """The messages, with calls that Responses lists one by one put together into one turn."""
-    pending: list[Part] = []
-    for index, message in enumerate(messages):
-        calls_only = message.role == "assistant" and bool(message.parts) and not message.name
-        if calls_only and all(isinstance(part, ToolCall) for part in message.parts):
-            pending += message.parts
-            continue
-        if pending:
-            yield index - 1, Message("assistant", tuple(pending))
-            pending = []
-        yield index, message
-    if pending:
-        yield len(messages) - 1, Message("assistant", tuple(pending))
 
 
 def _minified(arguments: str) -> str:

@@ -60,7 +60,17 @@ def _function(tool: Tool) -> str:
 def _comment(text: Json) -> list[str]:
     if not isinstance(text, str):
         return []
-    return [f"// {line.lstrip()}" for line in text.split("\n") if line.strip()]
+    return [f"// {line.lstrip()}" for line in text.rstrip().split("\n") if line.strip()]
+
+
+def _head(schema: Schema) -> list[str]:
+    """Title and description, as they stand before a type."""
+    title, description = _comment(schema.get("title")), _comment(schema.get("description"))
+    return [*title, *(["//"] if title and description else []), *description]
+
+
+def _form(schema: Schema) -> str:
+    return f"\n// format: {schema['format']}" if "format" in schema else ""
 
 
 def target(root: Schema, ref: str) -> Schema | None:
@@ -80,9 +90,8 @@ class _Writer:
 
     def titled(self, schema: Schema, trail: tuple[str, ...]) -> str:
         """A type, with the object's title on a line before it."""
-        title = _comment(schema.get("title"))
         written = self.type(schema, trail)
-        return "\n".join([*title, written]) if written.startswith("{") else written
+        return "\n".join([*_head(schema), written]) if written.startswith("{") else written
 
     def type(self, schema: Json, trail: tuple[str, ...]) -> str:
         """A schema's type.  `trail` holds the references being followed: a recursive one is `any`."""
@@ -94,10 +103,17 @@ class _Writer:
             return "any" if found is None else self.titled(found, (*trail, ref))
         for word in ("anyOf", "oneOf"):
             if isinstance(choices := schema.get(word), list):
-                return " | ".join(self.titled(c, trail) if isinstance(c, Mapping) else "any" for c in choices)
+                return self._union(choices, trail)
         if isinstance(values := schema.get("enum"), list):
             return " | ".join(compact(value) for value in values)
         return compact(schema["const"]) if "const" in schema else self._named(schema, trail)
+
+    def _union(self, choices: list[Json], trail: tuple[str, ...]) -> str:
+        """One of several; each on a line of its own where one of them takes several."""
+        written = [self.titled(c, trail) + _form(c) if isinstance(c, Mapping) else "any" for c in choices]
+        if any("\n" in one for one in written):
+            return "".join(f"\n | {one}" for one in written) + "\n"
+        return " | ".join(written)
 
     def _named(self, schema: Schema, trail: tuple[str, ...]) -> str:
         kind = schema.get("type")
@@ -122,12 +138,12 @@ class _Writer:
 
     def _property(self, name: str, schema: Json, required: bool, trail: tuple[str, ...]) -> str:
         item: Schema = schema if isinstance(schema, Mapping) else {}
-        title, description = _comment(item.get("title")), _comment(item.get("description"))
-        head = [*title, *(["//"] if title and description else []), *description]
+        head, description = _head(item), _comment(item.get("description"))
         default = f" // default: {compact(item['default'])}" if "default" in item else ""
         mark = "" if required else "?"
         if isinstance(kinds := item.get("type"), list) and description:
             one_by_one = ([*description, f" | {self.type({**item, 'type': kind}, trail)}"] for kind in kinds)
             return "\n".join([*head, f"{name}{mark}:", *chain.from_iterable(one_by_one), f",{default}"])
-        form = f"\n// format: {item['format']}" if "format" in item else ""
-        return "\n".join([*head, f"{name}{mark}: {self.type(item, trail)}{form},{default}"])
+        written = self.type(item, trail) + _form(item)
+        gap = "" if written.startswith("\n") else "\n" if written.startswith("//") else " "
+        return "\n".join([*head, f"{name}{mark}:{gap}{written},{default}"])

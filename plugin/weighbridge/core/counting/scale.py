@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from weighbridge.core.counting.text import Tokenizer, Weights, slices, weigh
+from weighbridge.core.counting.text import Blind, Reader, Tokenizer, Weights, slices, weigh
 from weighbridge.core.model import Parts
 
 Place = Literal["messages", "system", "tools", "media", "schema", "frame"]
@@ -19,7 +19,17 @@ class LimitPassed(Exception):
 class Scale:
     """Collects a call's tokens.  Adding raises LimitPassed once the sum exceeds `limit`."""
 
-    def __init__(self, tokenizer: Tokenizer, limit: int | None, weights: Weights | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        limit: int | None,
+        weights: Weights | None = None,
+        reader: Reader | None = None,
+        host: str = "",
+    ) -> None:
+        self.reader = reader or Blind()
+        self.host = host
+        """Name of the provider the call goes to, where it is known."""
         self._tokenizer = tokenizer
         self._weights = weights
         self._limit = float("inf") if limit is None else limit

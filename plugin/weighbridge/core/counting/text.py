@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +32,21 @@ class Tokenizer(Protocol):
     def count(self, text: str) -> int:
         """Tokens of a text; special tokens in it are plain text.  Never raises on any text of a
         slice's length."""
+
+
+class Reader(Protocol):
+    """Reads the text of documents."""
+
+    def pages(self, data: str) -> Sequence[str] | None:
+        """The text of each page of a PDF (base64); None where it cannot be read.  Never raises."""
+
+
+class Blind:
+    """The reader where there is none."""
+
+    def pages(self, data: str) -> Sequence[str] | None:
+        """Nothing can be read."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)

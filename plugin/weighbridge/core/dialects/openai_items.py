@@ -27,6 +27,13 @@ def messages(value: Json) -> tuple[Message, ...]:
     return tuple(_message(expect(item, dict, f"input[{i}]"), f"input[{i}].") for i, item in enumerate(value))
 
 
+def kept_calls(value: Json) -> frozenset[str]:
+    """The calls that carry the provider's own id beside their `call_id`: they are counted as it kept them."""
+    items = value if isinstance(value, list) else []
+    calls = (item for item in items if isinstance(item, dict) and item.get("type") == "function_call")
+    return frozenset(str(item.get("call_id")) for item in calls if item.get("id"))
+
+
 def _message(item: Item, where: str) -> Message:
     kind = want(item, "type", str, "message", where)
     if kind == "message":

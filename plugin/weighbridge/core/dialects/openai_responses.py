@@ -36,7 +36,7 @@ def parse(raw: RawCall) -> Call:
         stream=want(body, "stream", bool, False),
         tier=openai_answer.tier(want(body, "service_tier", str, "")),
         caches="5m",
-        extra=_extra(reasoning, form),
+        extra=_extra(body, reasoning, form),
     )
 
 
@@ -48,8 +48,9 @@ def _model(raw: RawCall, body: Mapping[str, Any]) -> str:
 
 def _before(body: Mapping[str, Any]) -> Iterator[Message]:
     """Instructions, and what is remembered at the provider."""
-    instructions = want(body, "instructions", str, "")
-    if instructions:
+    instructions = want(body, "instructions", str, None)
+    if instructions is not None:
+        # Empty ones are not the same as none: the provider writes its own instead.
         yield Message("system", (Text(instructions),))
     unseen: tuple[Part, ...] = tuple(
         Unseen(f"{key} {_name(body[key])}") for key in REMEMBERED if body.get(key) is not None
@@ -72,10 +73,14 @@ def _later_tools(body: Mapping[str, Any]) -> tuple[Tool, ...]:
     return tuple(found)
 
 
-def _extra(reasoning: Mapping[str, Any], form: Mapping[str, Any]) -> dict[str, Any]:
+def _extra(body: Mapping[str, Any], reasoning: Mapping[str, Any], form: Mapping[str, Any]) -> dict[str, Any]:
     effort = want(reasoning, "effort", str, "", "reasoning.")
-    extra = {"reasoning_effort": effort} if effort else {}
-    return {**extra, "response_format": "json_object"} if form.get("type") == "json_object" else extra
+    told: dict[str, Any] = {
+        "reasoning_effort": effort,
+        "response_format": "json_object" if form.get("type") == "json_object" else "",
+        "kept_calls": openai_items.kept_calls(body.get("input")),
+    }
+    return {key: value for key, value in told.items() if value}
 
 
 def amend(body: bytes, call: Call, change: Amendment) -> bytes:
