@@ -31,8 +31,12 @@ def clock() -> int:
 
 
 def scale(settings: Settings) -> Scale:
-    """The scale: litellm's model table with the settings' own models laid over it."""
+    """The scale: litellm's model table with the settings' own models laid over it.  Raises ConfigError
+    for a tokenizer that is not where the settings say."""
     overrides = {name: model.model_dump(exclude_none=True) for name, model in settings.models.items()}
+    for model in settings.models.values():
+        if model.tokenizer is not None:
+            tokenizers.load(model.tokenizer)
     catalogue = Catalogue(rows(), overrides)
 
     def provider_of(call: Call) -> str:

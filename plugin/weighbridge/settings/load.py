@@ -73,7 +73,16 @@ def _from_file(path: Path, base: Tree, environ: Mapping[str, str]) -> Tree:
     for name in _PATHS:
         if isinstance(tree.data.get(name), str) and tree.data[name]:
             tree.data[name] = path.absolute().parent / Path(tree.data[name]).expanduser()
+    _place_tokenizers(tree.data.get("models"), path.absolute().parent)
     return tree
+
+
+def _place_tokenizers(models: Any, place: Path) -> None:
+    """Tokenizers given as a path are relative to the file too; those given by name have no slash."""
+    for model in models.values() if isinstance(models, dict) else ():
+        written = model.get("tokenizer") if isinstance(model, dict) else None
+        if isinstance(written, str) and "/" in written:
+            model["tokenizer"] = str(place / Path(written).expanduser())
 
 
 def _override(tree: Tree, overrides: Mapping[str, Any]) -> None:
