@@ -11,6 +11,7 @@ from weighbridge.tokenizers.huggingface import HuggingFaceTokenizer
 from weighbridge.tokenizers.memo import Memo
 from weighbridge.tokenizers.sentencepiece import SentencePieceTokenizer
 from weighbridge.tokenizers.tiktoken import TiktokenTokenizer
+from weighbridge.tokenizers.toktok import accelerated
 
 __all__ = ["load"]
 
@@ -26,7 +27,7 @@ def load(name: str) -> Tokenizer:
     nobody knows and for a vocabulary that is neither on this machine nor to be had.
     """
     if "/" not in name and "\\" not in name:
-        return Memo(TiktokenTokenizer(name))
+        return Memo(accelerated(TiktokenTokenizer(name)))
     path = Path(name).expanduser()
     if path.is_file() and path.suffix in SENTENCEPIECE:
         return Memo(SentencePieceTokenizer(path))
