@@ -73,6 +73,14 @@ def test_precedence(file: Any) -> None:
     assert load(None, {**env, "WEIGHBRIDGE_CONFIG": str(path)}).port == 2
 
 
+def test_who_may_be_asked_for_a_count_and_how_often(file: Any) -> None:
+    settings = load(file(GROQ), {**HOME, **KEYS, "GROQ_API_KEY": "gsk"})
+    assert {name: p.counter for name, p in settings.providers.items()} == {"groq": "none", "openai": "openai"}
+    assert settings.counting.requests_per_minute == {"anthropic": 100}
+    tiered = load(None, {**HOME, "WEIGHBRIDGE_COUNTING__REQUESTS_PER_MINUTE__ANTHROPIC": "4000"})
+    assert tiered.counting.requests_per_minute == {"anthropic": 4000}
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "read"),
     [

@@ -1,32 +1,34 @@
 """What happens at the gate, step by step, without waiting for anything.
 
-A flow is a generator: it yields what must be waited for (a ledger verb, a pause, heavy work) and is
-sent the answer; `guard.py` drives it, once with `await` and once without.  So the order of things
-is written once, here, and can be tested with plain values.
+A flow (`core.flow`) yields what must be waited for (a ledger verb, a pause, heavy work, a question to
+a provider) and is sent the answer; `guard.py` drives it, once with `await` and once without.  So the
+order of things is written once, here, and can be tested with plain values.
 """
 
 from __future__ import annotations
 
 import uuid
 from bisect import bisect_left
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar
 
-from weighbridge.core.admission import Plan, Ticket, Weighed, admit, ceiling, plan, unheld
+from weighbridge.core.admission import Plan, Ticket, Weighed, admit, ceiling, plan, undecided, unheld
 from weighbridge.core.catalogue import Catalogue
 from weighbridge.core.counting import Reader, Tokenizer, estimate
 from weighbridge.core.counting.calibration import UNCALIBRATED, Calibration
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.base import AS_SENT, Amendment
 from weighbridge.core.errors import Refused, StoreError, StoreUnavailable
+from weighbridge.core.flow import Flow, Pause, ask, heavy
 from weighbridge.core.grant import decide
-from weighbridge.core.ledger import Fetch, Granted, Moved, Peek, Settled, Verb, Version
+from weighbridge.core.ledger import Fetch, Granted, Moved, Peek, Settled, Version
 from weighbridge.core.model import Call, Ending, RawCall
 from weighbridge.core.policy import context, shelf
 from weighbridge.core.policy.budget import facts_of, matching
-from weighbridge.core.policy.model import Rules
+from weighbridge.core.policy.model import ContextRule, Rules
 from weighbridge.core.settlement import settle
+from weighbridge.counters import Remote
 from weighbridge.hooks import Admitted, Closed, Hook, TurnedAway, Unsettled
 
 T = TypeVar("T")
@@ -38,29 +40,6 @@ INLINE_BYTES: Final = 64 * 1024
 STORE_RETRY_SECONDS: Final = 5
 SETTLE_PAUSES: Final = (0.05, 0.2, 1.0, 3.0, 10.0)
 """Seconds between attempts at a settlement, always with the same id."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait this many seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Heavy:
-    """Work that takes the processor for long; the answer is what it returns."""
-
-    work: Callable[[], Any]
-
-
-Step = Verb[Any] | Pause | Heavy
-Flow = Generator[Step, Any, T]
-
-
-def ask(verb: Verb[T]) -> Flow[T]:
-    """Put a verb to the ledger."""
-    return cast(T, (yield verb))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +60,31 @@ class Scale:
     def weigh(self, raw: RawCall, rules: Rules) -> Weighed:
         """Parse and count a request, trimmed or rerouted where a policy says so.  Raises Refused for
         a body that cannot be read."""
-        weighed = self._count(raw, rules, AS_SENT)
+        weighed = self.count(raw, rules)
         rule = context.exceeded(weighed.policies, weighed.estimate)
-        if rule is None or raw.counts:
-            return weighed
-        if rule.on_exceed == "reroute":
-            return self._count(raw, rules, Amendment(model=rule.reroute_to))
-        return self._trim(raw, rules, weighed, rule.max_input_tokens)
+        return weighed if rule is None or raw.counts else self.detoured(raw, rules, rule)
 
-    def _trim(self, raw: RawCall, rules: Rules, weighed: Weighed, limit: int) -> Weighed:
+    def detoured(self, raw: RawCall, rules: Rules, rule: ContextRule) -> Weighed:
+        """A request too long for a rule, by the way out the rule names: rerouted, or trimmed."""
+        if rule.on_exceed == "reroute":
+            return self.count(raw, rules, Amendment(model=rule.reroute_to))
+        return self._trim(raw, rules, rule.max_input_tokens)
+
+    def _trim(self, raw: RawCall, rules: Rules, limit: int) -> Weighed:
         """The call with as few of its oldest turns left out as bring it under the limit; where even
         its last turn is too long, as that is."""
-        turns = sum(message.role == "user" for message in weighed.call.messages)
+
+        def trimmed(turns: int) -> Weighed:
+            return self.count(raw, rules, Amendment(drop_turns=turns))
+
+        turns = sum(message.role == "user" for message in self._parse(raw).messages)
         drops = range(1, max(2, turns))
-        at = bisect_left(drops, True, key=lambda n: self._trimmed(raw, rules, n).estimate.upper <= limit)
-        return self._trimmed(raw, rules, drops[min(at, len(drops) - 1)])
+        at = bisect_left(drops, True, key=lambda n: trimmed(n).estimate.upper <= limit)
+        return trimmed(drops[min(at, len(drops) - 1)])
 
-    def _trimmed(self, raw: RawCall, rules: Rules, turns: int) -> Weighed:
-        return self._count(raw, rules, Amendment(drop_turns=turns))
-
-    def _count(self, raw: RawCall, rules: Rules, detour: Amendment) -> Weighed:
-        call = self._parse(raw, detour)
+    def count(self, raw: RawCall, rules: Rules, detour: Amendment = AS_SENT) -> Weighed:
+        """The request as it would be sent by a detour, weighed."""
+        call = self._parse(self.amended(raw, detour))
         provider = raw.provider or self.provider_of(call)
         model = self.catalogue.model(call.model, provider)
         facts = facts_of(call, model, raw.principal, provider)
@@ -113,14 +96,17 @@ class Scale:
         counted = estimate(call, model, tokenizer, limit, line, reader=self.reader, host=host)
         return Weighed(call, model, counted, raw.principal, provider, facts, policies, detour)
 
-    def _parse(self, raw: RawCall, detour: Amendment) -> Call:
-        dialect = DIALECTS[raw.dialect]
-        if raw.counts and dialect.parse_count is not None:
-            return dialect.parse_count(raw)
+    def amended(self, raw: RawCall, detour: Amendment) -> RawCall:
+        """The request as it would be sent."""
         if detour == AS_SENT:
-            return dialect.parse(raw)
-        body = dialect.amend(raw.body, dialect.parse(raw), detour)
-        return dialect.parse(replace(raw, body=body, model=raw.model and (detour.model or raw.model)))
+            return raw
+        body = DIALECTS[raw.dialect].amend(raw.body, self._parse(raw), detour)
+        return replace(raw, body=body, model=raw.model and (detour.model or raw.model))
+
+    def _parse(self, raw: RawCall) -> Call:
+        dialect = DIALECTS[raw.dialect]
+        parse = dialect.parse_count if raw.counts else None
+        return (parse or dialect.parse)(raw)
 
 
 class Desk:
@@ -131,6 +117,7 @@ class Desk:
         scale: Scale,
         clock: Callable[[], int],
         *,
+        remote: Remote | None = None,
         hooks: Iterable[Hook] = (),
         lease_ms: int = 120_000,
         ids: Callable[[], str] = lambda: uuid.uuid4().hex,
@@ -138,6 +125,7 @@ class Desk:
         self.lease_ms = lease_ms
         self._scale = scale
         self._clock = clock
+        self._remote = remote
         self._hooks = tuple(hooks)
         self._new_id = ids
         self._skew = 0
@@ -193,9 +181,24 @@ class Desk:
         return (yield from self._weigh(raw, self._rules or Rules()))
 
     def _weigh(self, raw: RawCall, rules: Rules) -> Flow[Weighed]:
-        if len(raw.body) <= INLINE_BYTES:
-            return self._scale.weigh(raw, rules)
-        return cast(Weighed, (yield Heavy(lambda: self._scale.weigh(raw, rules))))
+        scale = self._scale
+        weighed = yield from _work(raw, lambda: scale.count(raw, rules))
+        weighed = yield from self._ask(raw, weighed)
+        rule = context.exceeded(weighed.policies, weighed.estimate)
+        if rule is None or raw.counts:
+            return weighed
+        weighed = yield from _work(raw, lambda: scale.detoured(raw, rules, rule))
+        return (yield from self._ask(raw, weighed))
+
+    def _ask(self, raw: RawCall, weighed: Weighed) -> Flow[Weighed]:
+        """The call with its provider's own count, where that is wanted and decides something."""
+        remote = self._remote
+        if remote is None or not weighed.estimate.whole:
+            return weighed
+        if remote.when == "undecided" and (raw.counts or not undecided(weighed)):
+            return weighed
+        sent = self._scale.amended(raw, weighed.detour)
+        return replace(weighed, estimate=(yield from remote.asking(sent, weighed)))
 
     def _plan(self, weighed: Weighed, rules: Rules, id: str) -> Plan:
         return plan(weighed, rules.defaults, id, self.now(), self.lease_ms)
@@ -238,6 +241,11 @@ class Desk:
     def _tell(self, event: Admitted | TurnedAway | Closed | Unsettled) -> None:
         for hook in self._hooks:
             hook(event)
+
+
+def _work(raw: RawCall, work: Callable[[], T]) -> Flow[T]:
+    """Work on a request, which is heavy where the body is."""
+    return work() if len(raw.body) <= INLINE_BYTES else (yield from heavy(work))
 
 
 def store_down(error: StoreError) -> Refused:

@@ -16,9 +16,11 @@ from typing import Any, TypeVar
 
 from weighbridge.core.admission import Ticket, Weighed
 from weighbridge.core.errors import WeighbridgeError
+from weighbridge.core.flow import Flow, Heavy, Pause, Post, Step
 from weighbridge.core.ledger import Renew, Reserve, Settle, Settled
 from weighbridge.core.model import Ending, RawCall
-from weighbridge.desk import Desk, Flow, Heavy, Pause, Step
+from weighbridge.counters.transport import AsyncWire, Wire
+from weighbridge.desk import Desk
 from weighbridge.ledger import AsyncStore, Store
 
 T = TypeVar("T")
@@ -31,6 +33,7 @@ class Guard:
     def __init__(self, desk: Desk, store: Store) -> None:
         self.desk = desk
         self.store = store
+        self._wire = Wire()
 
     def open(self, raw: RawCall) -> Ticket:
         """Weigh, decide and hold.  Raises Refused."""
@@ -52,6 +55,11 @@ class Guard:
         """Lengthen a running call's lease.  False: its hold is no longer open."""
         return self.store.run(Renew(ticket.id, self.desk.lease_ms))
 
+    def shut(self) -> None:
+        """Close the connections to the store and to providers."""
+        self._wire.close()
+        self.store.close()
+
     def _drive(self, flow: Flow[T]) -> T:
         try:
             step = next(flow)
@@ -71,6 +79,8 @@ class Guard:
                 return time.sleep(seconds)
             case Heavy(work):
                 return work()
+            case Post():
+                return self._wire.send(step)
             case verb:
                 return self.store.run(verb)
 
@@ -81,6 +91,7 @@ class AsyncGuard:
     def __init__(self, desk: Desk, store: AsyncStore) -> None:
         self.desk = desk
         self.store = store
+        self._wire = AsyncWire()
         self._releases: set[asyncio.Task[Settled]] = set()
 
     async def open(self, raw: RawCall) -> Ticket:
@@ -102,6 +113,11 @@ class AsyncGuard:
     async def renew(self, ticket: Ticket) -> bool:
         """Lengthen a running call's lease.  False: its hold is no longer open."""
         return await self.store.run(Renew(ticket.id, self.desk.lease_ms))
+
+    async def shut(self) -> None:
+        """Close the connections to the store and to providers."""
+        await self._wire.close()
+        await self.store.close()
 
     async def _drive(self, flow: Flow[T]) -> T:
         try:
@@ -138,5 +154,7 @@ class AsyncGuard:
                 return await asyncio.sleep(seconds)
             case Heavy(work):
                 return await asyncio.to_thread(work)
+            case Post():
+                return await self._wire.send(step)
             case verb:
                 return await self.store.run(verb)

@@ -10,20 +10,23 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from weighbridge import documents, tokenizers
+from weighbridge.core.admission import Weighed
 from weighbridge.core.catalogue import Catalogue
 from weighbridge.core.counting.calibration import UNCALIBRATED, Calibration, read
 from weighbridge.core.errors import ConfigError
 from weighbridge.core.hosts import provider_at
 from weighbridge.core.ledger import Put
-from weighbridge.core.model import Call
+from weighbridge.core.model import Call, RawCall
 from weighbridge.core.policy import shelf
+from weighbridge.counters import APIS, Account, Remote, When
 from weighbridge.desk import Desk, Scale
 from weighbridge.guard import AsyncGuard, Guard
 from weighbridge.hooks import Hook, logging_hook
 from weighbridge.ledger import AsyncStore, Store
+from weighbridge.ledger.memory import MemoryStore
 from weighbridge.ledger.open import open_async_store, open_store
 from weighbridge.modeltable import rows
-from weighbridge.settings import Settings, load_policies
+from weighbridge.settings import Provider, Settings, load_policies
 
 VOCABULARY: Final = "o200k_base"
 
@@ -34,8 +37,12 @@ def clock() -> int:
 
 
 def scale(settings: Settings) -> Scale:
-    """The scale: litellm's model table with the settings' own models laid over it."""
+    """The scale: litellm's model table with the settings' own models laid over it.  Raises ConfigError
+    for a tokenizer that is not where the settings say."""
     overrides = {name: model.model_dump(exclude_none=True) for name, model in settings.models.items()}
+    for model in settings.models.values():
+        if model.tokenizer is not None:
+            tokenizers.load(model.tokenizer)
     catalogue = Catalogue(rows(), overrides)
 
     def provider_of(call: Call) -> str:
@@ -106,9 +113,39 @@ async def async_store(settings: Settings) -> AsyncStore:
     return opened
 
 
+def remote(settings: Settings, when: When | None = None) -> Remote | None:
+    """Who may be asked for a count, and when (None: as the settings say); None where nobody is asked."""
+    when = when or settings.counting.remote
+    if when == "never":
+        return None
+    accounts = [_account(settings, provider) for provider in settings.providers.values()]
+    asked = [account for account in accounts if account is not None]
+    return Remote(asked, clock, when=when, patience=settings.counting.timeout_seconds)
+
+
+def _account(settings: Settings, provider: Provider) -> Account | None:
+    """A provider's counter, where it has one and a key is set."""
+    if provider.counter == "none" or provider.api_key is None:
+        return None
+    most = settings.counting.requests_per_minute.get(provider.name)
+    share = None if most is None else max(1, most // settings.workers)
+    key = provider.api_key.get_secret_value()
+    return Account(provider.name, APIS[provider.counter], provider.base_url, key, share)
+
+
 def desk(settings: Settings, hooks: Iterable[Hook] = ()) -> Desk:
     """The gate's flows."""
-    return Desk(scale(settings), clock, hooks=(logging_hook, *hooks), lease_ms=settings.limits.lease_seconds * 1000)
+    lease_ms = settings.limits.lease_seconds * 1000
+    return Desk(scale(settings), clock, remote=remote(settings), hooks=(logging_hook, *hooks), lease_ms=lease_ms)
+
+
+def count(settings: Settings, raw: RawCall, when: When) -> Weighed:
+    """A request weighed without a store.  Raises Refused for a body that cannot be read."""
+    guard = Guard(Desk(scale(settings), clock, remote=remote(settings, when)), MemoryStore(clock))
+    try:
+        return guard.weigh(raw)
+    finally:
+        guard.shut()
 
 
 def guard(settings: Settings, hooks: Iterable[Hook] = ()) -> Guard:

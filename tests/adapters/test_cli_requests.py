@@ -30,6 +30,12 @@ def test_count_needs_no_store(run: Run) -> None:
     assert run("count", "--store", "redis://127.0.0.1:1", stdin=json.dumps(CHAT)).exit_code == 0
 
 
+def test_count_remote_says_where_nobody_could_be_asked(run: Run) -> None:
+    found = answer(run("count", "--remote", "--json", stdin=json.dumps(CHAT)))
+    assert found["tokens"] == CHAT_TOKENS
+    assert found["method"].endswith("offline: provider was not asked (it has no counter, or its key is not set)")
+
+
 @pytest.mark.parametrize(
     "body",
     ["", "{", "[]", "{}", "nonsense", '{"model":"gpt-4o","messages":3}', '{"contents":[]}', b"\xff\xfe", "[" * 9999],

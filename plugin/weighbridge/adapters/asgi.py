@@ -35,6 +35,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Identify = Callable[[Scope], Principal | Awaitable[Principal]]
 
 RENEWALS_PER_LEASE: Final = 3
+MEANT: Final = (b"anthropic-version", b"anthropic-beta")
+"""Request headers that change what a body means."""
 
 
 class Passage:
@@ -166,11 +168,10 @@ class Exchange:
             body = await read_body(self.scope, self.receive, self.gate.max_body)
             raw = RawCall(
                 self.path.dialect, body.plain, principal, model=self.path.model, stream=self.path.stream,
-                counts=self.path.kind == "count",
+                counts=self.path.kind == "count", path=self.scope["path"], headers=_meant(self.scope),
             )  # fmt: skip
             if raw.counts:
-                weighed = await guard.weigh(raw)
-                return await answer(self.send, reply.json_reply(self.dialect.count_reply(weighed.estimate.tokens)))
+                return await answer(self.send, reply.counted((await guard.weigh(raw)).estimate, self.dialect))
             ticket = await guard.open(raw)
         except Refused as error:
             return await answer(self.send, reply.refused(error, self.dialect, uuid.uuid4().hex))
@@ -268,6 +269,10 @@ def _renamed(scope: Scope, old: str, new: str) -> dict[str, Any]:
     """A path that names another model."""
     path = re.sub(f"/{re.escape(old)}(?=[:/])", lambda _: f"/{new}", scope["path"], count=1)
     return {"path": path, "raw_path": quote(path, safe="/:").encode()}
+
+
+def _meant(scope: Scope) -> dict[str, str]:
+    return {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in MEANT}
 
 
 def _query(scope: Scope) -> str:

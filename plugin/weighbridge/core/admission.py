@@ -17,7 +17,7 @@ from weighbridge.core.ledger import Granted, Hold, Reserve, Short, State, affine
 from weighbridge.core.model import Call, Estimate, Media, Model, Part, Price, Principal, Rates, ToolResult, Unseen
 from weighbridge.core.policy import context
 from weighbridge.core.policy.budget import Facts, Load, hold, shortage
-from weighbridge.core.policy.model import Defaults, Policy
+from weighbridge.core.policy.model import ContextRule, Defaults, Policy
 from weighbridge.core.pricing import Exposure, tier, worst_case
 
 Decision = Literal["admit", "clamp", "trim", "reroute", "refuse"]
@@ -138,12 +138,25 @@ def unheld(planned: Plan) -> Ticket:
 
 def ceiling(model: Model, policies: tuple[Policy, ...], inputs: int = 1) -> int | None:
     """The most prompt tokens that can pass, so that counting may stop above it; None: no limit."""
-    rules = [p.context for p in policies if p.context is not None and p.mode == "enforce"]
     # A prompt too long for a rerouting policy goes on, to another model.
-    limits = [rule.max_input_tokens for rule in rules if rule.on_exceed != "reroute"]
-    # The window is there for each input of its own.
-    limits += [n * inputs for n in (model.max_input, model.window) if n is not None]
-    return min(limits, default=None)
+    rules = [rule.max_input_tokens for rule in _limiting(policies) if rule.on_exceed != "reroute"]
+    return min([*rules, *_windows(model, inputs)], default=None)
+
+
+def undecided(weighed: Weighed) -> bool:
+    """Whether a limit lies inside the uncertainty of the estimate, so that an exact count decides."""
+    limits = [rule.max_input_tokens for rule in _limiting(weighed.policies)]
+    limits += _windows(weighed.model, weighed.call.inputs)
+    return any(weighed.estimate.tokens <= limit < weighed.estimate.upper for limit in limits)
+
+
+def _limiting(policies: tuple[Policy, ...]) -> list[ContextRule]:
+    return [p.context for p in policies if p.context is not None and p.mode == "enforce"]
+
+
+def _windows(model: Model, inputs: int) -> list[int]:
+    """The model's windows, for each input of its own."""
+    return [n * inputs for n in (model.max_input, model.window) if n is not None]
 
 
 def _price(weighed: Weighed, defaults: Defaults) -> Price | None:

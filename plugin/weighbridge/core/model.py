@@ -45,6 +45,10 @@ class RawCall:
     """Streaming asked for by the path (gemini); None where the body says it."""
     counts: bool = False
     """A body of the provider's count route, which may lack what a generating request must have."""
+    path: str = ""
+    """The path it was sent to; "" where there was none (library, files)."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers that change what the request means (`anthropic-beta`), lower case; no identity, no keys."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,11 +45,22 @@ def admitted(ticket: Ticket) -> dict[str, str]:
     return {
         "x-weighbridge-request-id": ticket.id,
         "x-weighbridge-decision": ticket.decision,
+        **_estimated(estimate),
+        "x-weighbridge-held-usd": usd(ticket.held_nano),
+        **_remaining(ticket),
+    }
+
+
+def counted(estimate: Estimate, dialect: Dialect) -> Reply:
+    """The answer of a provider's count route."""
+    return json_reply(dialect.count_reply(estimate.tokens), headers=_estimated(estimate))
+
+
+def _estimated(estimate: Estimate) -> dict[str, str]:
+    return {
         "x-weighbridge-input-tokens": str(estimate.tokens),
         "x-weighbridge-input-tokens-upper": str(estimate.upper),
         "x-weighbridge-count-method": _printable(estimate.method),
-        "x-weighbridge-held-usd": usd(ticket.held_nano),
-        **_remaining(ticket),
     }
 
 

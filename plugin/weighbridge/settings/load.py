@@ -74,7 +74,16 @@ def _from_file(path: Path, base: Tree, environ: Mapping[str, str]) -> Tree:
         block = tree.data.get(way[0]) if way else tree.data
         if isinstance(block, dict) and isinstance(block.get(name), str) and block[name]:
             block[name] = path.absolute().parent / Path(block[name]).expanduser()
+    _place_tokenizers(tree.data.get("models"), path.absolute().parent)
     return tree
+
+
+def _place_tokenizers(models: Any, place: Path) -> None:
+    """Tokenizers given as a path are relative to the file too; those given by name have no slash."""
+    for model in models.values() if isinstance(models, dict) else ():
+        written = model.get("tokenizer") if isinstance(model, dict) else None
+        if isinstance(written, str) and "/" in written:
+            model["tokenizer"] = str(place / Path(written).expanduser())
 
 
 def _override(tree: Tree, overrides: Mapping[str, Any]) -> None:

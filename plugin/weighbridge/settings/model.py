@@ -140,6 +140,11 @@ class Provider(Block):
     models: Names = Field(default=(), examples=['models: ["llama-*"]'])
     """Shell globs: it is chosen for these models, and for no other."""
 
+    counter: Literal["none", "openai", "anthropic", "gemini", "pangu"] = Field(
+        default="none", examples=["counter: anthropic"]
+    )
+    """In whose way it can be asked for a count; a provider of these names is asked in its own."""
+
     def serves(self, model: str) -> bool:
         """Whether its `models` globs fit."""
         return any(fnmatchcase(model, glob) for glob in self.models)
@@ -173,6 +178,12 @@ class Counting(Block):
     """When the provider may be asked: "undecided" only where a limit lies inside the uncertainty."""
     calibration: Path | None = Field(default=None, examples=["calibration: calibration.json"])
     """What `weighbridge calibrate` fitted to your own traffic."""
+    timeout_seconds: float = Field(default=2.0, ge=0.05, le=60, examples=["timeout_seconds: 2"])
+    """Longest a request waits for the provider's count, all attempts together."""
+    requests_per_minute: Mapping[str, Annotated[int, Field(ge=1, le=1_000_000)]] = Field(
+        default={"anthropic": 100}, examples=["requests_per_minute: {anthropic: 2000}"]
+    )
+    """Most counts asked of a provider, all workers of this gateway together; unnamed ones have no limit."""
 
 
 class Streams(Block):

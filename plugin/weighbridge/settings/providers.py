@@ -63,5 +63,5 @@ def _known(name: Any, environ: Mapping[str, str]) -> dict[str, Any]:
     if known is None:
         return {}
     key = next((environ[variable] for variable in known.keys if environ.get(variable)), Unset(known.keys[0]))
-    block: dict[str, Any] = {"dialects": list(known.dialects), "api_key": key}
+    block: dict[str, Any] = {"dialects": list(known.dialects), "api_key": key, "counter": name}
     return block | {"base_url": known.base_url} if known.base_url else block

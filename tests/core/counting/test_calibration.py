@@ -67,9 +67,8 @@ def test_what_cannot_be_seen_keeps_its_bound() -> None:
 
 def test_lines_are_found_by_provider_model_and_tools() -> None:
     known = Line(add=7)
-    calibration = Calibration("", {("groq", "gpt-4o", False): known}, places={"my-groq": "groq"})
+    calibration = Calibration("", {("groq", "gpt-4o", False): known})
     assert calibration.line("groq", call("x")) is known
-    assert calibration.line("my-groq", call("x")) is known
     assert calibration.line("openai", call("x")) is None
     assert Calibration().line("groq", call("x")) is None
 

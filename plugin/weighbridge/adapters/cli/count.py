@@ -1,4 +1,4 @@
-"""`weighbridge count`: what a request weighs.  Needs no store, no network and no key."""
+"""`weighbridge count`: what a request weighs.  Needs no store and, without `--remote`, no network and no key."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from weighbridge.adapters.cli import options, show
 from weighbridge.adapters.cli.session import raw_call, settings
 from weighbridge.core import reply
 from weighbridge.core.model import Principal
-from weighbridge.core.policy.model import Rules
 
 
 @click.command("count")
 @options.body_file
 @options.dialect
 @options.model
+@click.option("--remote", is_flag=True, help="Ask the provider for its own count; offline where it does not answer.")
 @options.as_json
 @options.common
-def command(file: BinaryIO, dialect: str | None, model: str | None, as_json: bool) -> None:
+def command(file: BinaryIO, dialect: str | None, model: str | None, remote: bool, as_json: bool) -> None:
     """Count the tokens of a request body, from FILE or standard input."""
     raw = raw_call(file, dialect, model, Principal(), counts=True)
-    weighed = wiring.scale(settings()).weigh(raw, Rules())
+    weighed = wiring.count(settings(), raw, "always" if remote else "never")
     estimate = reply.estimate_part(weighed.estimate)
     parts = estimate.pop("parts")
     if as_json:

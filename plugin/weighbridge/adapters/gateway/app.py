@@ -63,7 +63,7 @@ class Gateway:
         await receive()
         await front.drain()
         await self._forwarder.stop()
-        await guard.store.close()
+        await guard.shut()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _behind(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 
-from weighbridge.core.counting import anthropic, bare, gemini, openai, other
+from weighbridge.core.counting import anthropic, bare, gemini, openai, other, template
 from weighbridge.core.counting.calibration import Line
 from weighbridge.core.counting.data.bounds import BOUNDS, ORDER, WIDEST, Bound
 from weighbridge.core.counting.scale import Kind, LimitPassed, Scale
@@ -21,6 +22,8 @@ from weighbridge.core.model import Call, Estimate, Model
 
 __all__ = ["Reader", "Tokenizer", "estimate"]
 
+OWN = Bound(1.0, 16)
+"""Text in a vocabulary of the model's own: a server may write a date, or a line, that is not known here."""
 MOST_NAMED = 4
 """Unseen things named in `Estimate.method`; the rest is a number."""
 
@@ -62,7 +65,11 @@ def estimate(
     family = FAMILIES.get(model.family, OTHER)
     plain = bare.fits(call)
     within = limit if line is None else line.before(limit)
-    scale = Scale(tokenizer, within, None if plain else family.weights(model), reader, host)
+    if isinstance(tokenizer, template.ChatTokenizer) and not plain:
+        with suppress(template.Unwritten):
+            return _written(call, model, tokenizer, limit)
+    weights = None if plain or own(model) else family.weights(model)
+    scale = Scale(tokenizer, within, weights, reader, host)
     whole = True
     try:
         if plain:
@@ -79,12 +86,34 @@ def estimate(
     return counted if line is None else line.over(counted, counted.upper - _seen(tokens, bound))
 
 
+def own(model: Model) -> bool:
+    """Whether the vocabulary is the model's own, given as a path, and not one to estimate from."""
+    return "/" in model.tokenizer or "\\" in model.tokenizer
+
+
+def _written(call: Call, model: Model, tokenizer: template.ChatTokenizer, limit: int | None) -> Estimate:
+    """A prompt written out by the model's own template.  Raises template.Unwritten."""
+    scale = Scale(tokenizer, limit)
+    whole = True
+    try:
+        template.count(call, tokenizer, scale)
+    except LimitPassed:
+        whole = False
+    parts = scale.parts()
+    tokens = parts.messages + parts.media
+    bound = OWN if scale.kinds <= {"tools"} else BOUNDS["other"]["*"]
+    method = _noted(f"{tokenizer.name} chat template", scale, whole)
+    return Estimate(tokens, _upper(tokens, bound, scale, model), method, parts, whole)
+
+
 def kind_of(scale: Scale) -> Kind:
     """The class of a call, for its bound."""
     return next((kind for kind in ORDER if kind in scale.kinds), "text")
 
 
 def _bound(call: Call, model: Model, scale: Scale) -> Bound:
+    if own(model) and kind_of(scale) == "text":
+        return OWN
     bounds = BOUNDS.get(_rules(call, model), {})
     return bounds.get(kind_of(scale)) or bounds.get("*", WIDEST)
 
@@ -114,13 +143,18 @@ def _method(family: Family, model: Model, tokenizer: Tokenizer, scale: Scale, wh
     words = [family.method.format(vocabulary=tokenizer.name)]
     if model.family == "openai":
         words.append("exact" if kind_of(scale) == "text" and not scale.unseen else "with rules")
+    return _noted(" ".join(words), scale, whole)
+
+
+def _noted(words: str, scale: Scale, whole: bool) -> str:
+    """A method with what was left out: behind the limit, and what could not be seen."""
     if not whole:
-        words.append("up to the limit")
+        words += " up to the limit"
     unseen = [f"{_printable(what)} (up to {most})" for what, most in scale.unseen[:MOST_NAMED]]
     if len(scale.unseen) > MOST_NAMED:
         rest = sum(most for _, most in scale.unseen[MOST_NAMED:])
         unseen.append(f"{len(scale.unseen) - MOST_NAMED} more (up to {rest})")
-    return " ".join(words) + (f"; not seen: {', '.join(unseen)}" if unseen else "")
+    return words + (f"; not seen: {', '.join(unseen)}" if unseen else "")
 
 
 def _printable(what: str) -> str:
