@@ -170,7 +170,7 @@ class _Chat:
     def _default(self, turn: Message) -> None:
         """The provider's own instructions, where those of the request are empty."""
         if self._responses and turn.role == "system" and turn.parts == (Text(""),):
-            self._scale.add("frame", self._rules.instructions)
+            self._scale.add("frame", self._rules.instructions - self._rules.message)
 
     def _results(self, turn: Message, wrapped: bool) -> None:
         for part in turn.parts:
