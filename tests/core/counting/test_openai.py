@@ -111,10 +111,10 @@ class Pages:
 
 def test_a_pdf_is_its_text_and_its_pages() -> None:
     call = Call("openai-chat", GPT.name, (user("hi", Media("document", "application/pdf", "JVBERi0xLjQ=")),))
-    read = estimate(call, GPT, load("o200k_base"), reader=Pages("hello world", "hello")).parts.media
-    guessed = estimate(call, GPT, load("o200k_base")).parts.media
-    assert read == 2 * 216 + 2 + 1
-    assert guessed == 216
+    pages = Pages("hello world", "hello")
+    read = [estimate(call, GPT, load("o200k_base"), reader=pages, host=at).parts.media for at in ("", "openrouter")]
+    assert read == [2 * 216 + 2 + 1, 10 + 2 + 1]
+    assert estimate(call, GPT, load("o200k_base")).parts.media == 216
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,8 @@ RESPONSES_CALL = {False: -2, True: 1}
 the provider gave it."""
 BEDROCK_TOOLS = 6
 """Tools on Bedrock's OpenAI endpoint, beside what they are in Responses."""
+OPENROUTER_PDF = 10
+"""A PDF sent through OpenRouter, which passes its text on with a tag around it: in place of its pages."""
 PDF_TEXT_PER_PAGE = 500
 PDF_BYTES_PER_TOKEN = 25
 """A PDF nobody here can read: its pages are taken to be full of text, as far as its length allows."""
