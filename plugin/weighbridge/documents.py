@@ -1,4 +1,4 @@
-"""The text of PDFs, read with pypdf where that is installed: `pip install "weighbridge[pdf]"`."""
+"""The text of PDFs, read with pypdf, which is loaded at the first of them."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from counters.driving import NOON, Driver, answered
 from weighbridge.core.admission import Weighed
 from weighbridge.core.flow import Answered, Unanswered
 from weighbridge.core.model import Call, Estimate, Message, Model, Parts, Principal, RawCall, Text, Tool
+from weighbridge.core.policy.budget import Facts
 from weighbridge.counters import APIS, Account, Remote
 from weighbridge.counters.line import LONG_REST_MS, MINUTE_MS, MOST_FAILURES, REST_MS
 from weighbridge.counters.remote import REMEMBERED
@@ -27,7 +28,7 @@ def call(text: str = "hello", **changes: Any) -> tuple[RawCall, Weighed]:
     body = {"model": "claude-sonnet-4-5", "messages": [{"role": "user", "content": text}], "max_tokens": 9}
     parsed = Call("anthropic-messages", "claude-sonnet-4-5", (Message("user", (Text(text),)),), **changes)
     raw = RawCall("anthropic-messages", json.dumps(body).encode())
-    return raw, Weighed(parsed, Model("claude-sonnet-4-5"), OFFLINE, Principal(), "anthropic")
+    return raw, Weighed(parsed, Model("claude-sonnet-4-5"), OFFLINE, Principal(), "anthropic", Facts({}, ""), ())
 
 
 def remote(driver: Driver, per_minute: int | None = None) -> Remote:

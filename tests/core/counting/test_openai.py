@@ -27,10 +27,19 @@ def test_calls_with_the_providers_own_id_cost_more() -> None:
     assert weighed(GPT, *seen, dialect="openai-responses", extra={"kept_calls": ("Rome",)}).tokens - plain == 3
 
 
-@pytest.mark.parametrize(("dialect", "more"), [("openai-responses", 212), ("openai-chat", 0)])
-def test_empty_instructions_are_the_providers_own(dialect: str, more: int) -> None:
-    empty = weighed(GPT, Message("system", (Text(""),)), user("hi"), dialect=dialect)
-    assert empty.tokens - weighed(GPT, user("hi"), dialect=dialect).tokens == 4 + more
+@pytest.mark.parametrize(
+    ("name", "dialect", "more"),
+    [
+        ("gpt-4o", "openai-responses", 216),
+        ("o3-mini", "openai-responses", 59),
+        ("computer-use-preview", "openai-responses", 0),
+        ("gpt-4o", "openai-chat", 4),
+    ],
+)
+def test_empty_instructions_are_the_providers_own(name: str, dialect: str, more: int) -> None:
+    model = Model(name, name, "openai")
+    empty = weighed(model, Message("system", (Text(""),)), user("hi"), dialect=dialect)
+    assert empty.tokens - weighed(model, user("hi"), dialect=dialect).tokens == more
 
 
 def test_one_required_tool_is_a_named_one_in_responses() -> None:
@@ -102,10 +111,10 @@ class Pages:
 
 def test_a_pdf_is_its_text_and_its_pages() -> None:
     call = Call("openai-chat", GPT.name, (user("hi", Media("document", "application/pdf", "JVBERi0xLjQ=")),))
-    read = estimate(call, GPT, load("o200k_base"), reader=Pages("hello world", "hello")).parts.media
-    guessed = estimate(call, GPT, load("o200k_base")).parts.media
-    assert read == 2 * 216 + 2 + 1
-    assert guessed == 216
+    pages = Pages("hello world", "hello")
+    read = [estimate(call, GPT, load("o200k_base"), reader=pages, host=at).parts.media for at in ("", "openrouter")]
+    assert read == [2 * 216 + 2 + 1, 10 + 2 + 1]
+    assert estimate(call, GPT, load("o200k_base")).parts.media == 216
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,9 @@ class _Chat:
         self._call = call
         self._rules = rules
         self._scale = scale
-        self._responses = call.dialect == "openai-responses" or "openrouter" in scale.host
+        self._routed = "openrouter" in scale.host
         """OpenRouter sends chat on to OpenAI as Responses."""
+        self._responses = call.dialect == "openai-responses" or self._routed
         self._functions = tuple(tool for tool in call.tools if not tool.server)
         self._names = {part.id: part.name for m in call.messages for part in m.parts if isinstance(part, ToolCall)}
         self._apart = bool(self._functions) and rules.apart > 0
@@ -170,7 +171,7 @@ class _Chat:
     def _default(self, turn: Message) -> None:
         """The provider's own instructions, where those of the request are empty."""
         if self._responses and turn.role == "system" and turn.parts == (Text(""),):
-            self._scale.add("frame", self._rules.instructions)
+            self._scale.add("frame", self._rules.instructions - self._rules.message)
 
     def _results(self, turn: Message, wrapped: bool) -> None:
         for part in turn.parts:
@@ -206,7 +207,8 @@ class _Chat:
             count = len(texts)
             for text in texts:
                 self._scale.text("media", text)
-        self._scale.add("media", count * self._rules.pdf_page[1 if self._responses else 0])
+        seen = count * self._rules.pdf_page[1 if self._responses else 0]
+        self._scale.add("media", data.OPENROUTER_PDF if self._routed else seen)
 
     def _thoughts(self, turn: Message, index: int) -> None:
         for part in turn.parts:

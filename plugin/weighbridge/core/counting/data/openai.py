@@ -48,8 +48,8 @@ class Rules:
     """A text of the assistant, beside the message's: its channel."""
     answered: int = 4
     """A text of the assistant in a chat with an output schema: it was written to the schema."""
-    instructions: int = 212
-    """Responses with instructions that are empty: the provider's own."""
+    instructions: int = 4
+    """Responses with instructions that are empty: the provider's own, with the message around them."""
     call: int = 4
     """A tool call in the history, beside its name and arguments."""
     parallel: int = 16
@@ -73,6 +73,7 @@ class Rules:
 
 
 CLASSIC = Rules(image=Tiles(85, 170), responses_tools=(-2, -6), responses_schema=-7)
+GPT4O = replace(CLASSIC, instructions=216)
 GPT5 = Rules(
     image=Tiles(70, 140),
     reply=2,
@@ -90,10 +91,11 @@ GPT5_MINI = replace(GPT5, image=Patches(1.2, more=(2, 5)))
 BIG_IMAGES = Patches(1.2, 2500, 2048, {"low": (2048, 6144), "original": (6000, 10_000)})
 NEWER = replace(GPT5, preamble=0)
 SMALL = {"low": (512, 2500), "high": (2048, 2500)}
-REASONING = replace(CLASSIC, image=Tiles(75, 150), reply=2, instructions=55)
+REASONING = replace(CLASSIC, image=Tiles(75, 150), reply=2, instructions=59)
 
 GENERATIONS = (
-    (re.compile(r"gpt-4o-mini"), replace(CLASSIC, image=Tiles(2833, 5667), ascii_results=True, pdf_page=(216, 4))),
+    (re.compile(r"gpt-4o-mini"), replace(GPT4O, image=Tiles(2833, 5667), ascii_results=True, pdf_page=(216, 4))),
+    (re.compile(r"gpt-4o"), GPT4O),
     (re.compile(r"gpt-4\.1-mini"), replace(CLASSIC, image=Patches(1.62, more=(1, 1)), pdf_page=(216, 4))),
     (re.compile(r"gpt-4\.1-nano"), replace(CLASSIC, image=Patches(2.46, more=(1, 1)), pdf_page=(216, 4))),
     (re.compile(r"gpt-3\.5-turbo-0301"), replace(CLASSIC, message=5, named=-1)),
@@ -108,7 +110,7 @@ GENERATIONS = (
     (re.compile(r"^o4-mini"), replace(CLASSIC, image=Patches(1.72), pdf_page=(216, 3))),
     (re.compile(r"^o3"), REASONING),
     (re.compile(r"^o1"), replace(REASONING, reply=3)),
-    (re.compile(r"computer-use"), replace(CLASSIC, image=Tiles(65, 129))),
+    (re.compile(r"computer-use"), replace(CLASSIC, image=Tiles(65, 129), reply=2, instructions=0)),
 )
 """First match on the model's name; else CLASSIC."""
 
@@ -120,6 +122,8 @@ RESPONSES_CALL = {False: -2, True: 1}
 the provider gave it."""
 BEDROCK_TOOLS = 6
 """Tools on Bedrock's OpenAI endpoint, beside what they are in Responses."""
+OPENROUTER_PDF = 10
+"""A PDF sent through OpenRouter, which passes its text on with a tag around it: in place of its pages."""
 PDF_TEXT_PER_PAGE = 500
 PDF_BYTES_PER_TOKEN = 25
 """A PDF nobody here can read: its pages are taken to be full of text, as far as its length allows."""
