@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weighbridge.core.counting.calibration import Key
 from weighbridge.core.fitting import Bill, conformal, fit, parted
 from weighbridge.core.model import Estimate
 
-KEY = ("groq", "llama", True)
+KEY = Key("groq", "llama", tools=True)
 SIZES = [20, 25, 40, 55, 80, 120, 200, 350, 500, 800, 1300, 2000]
 
 
-def bills(billed: Callable[[int], float], sizes: list[int] = SIZES, key: tuple[str, str, bool] = KEY) -> list[Bill]:
+def bills(billed: Callable[[int], float], sizes: list[int] = SIZES, key: Key = KEY) -> list[Bill]:
     return [Bill(key, Estimate(n, n * 2, "by hand"), round(billed(n)), f"recording {i}") for i, n in enumerate(sizes)]
 
 
@@ -50,6 +51,12 @@ def test_two_bills_are_no_evidence() -> None:
 def test_three_bills_give_a_constant_and_no_factor() -> None:
     line = fit(bills(lambda n: n + 650, SIZES[:3])).lines[KEY]
     assert (line.add, line.factor) == (650, 1.0)
+
+
+def test_a_constant_that_would_ruin_many_is_left_alone() -> None:
+    """Two thirds of a mixed lot bill 900 more: pictures that were not told from texts."""
+    line = fit(bills(lambda n: n + 900 if n % 3 else n, list(range(20, 80)))).lines[KEY]
+    assert (line.add, line.factor) == (0, 1.0)
 
 
 def test_noise_is_left_alone() -> None:

@@ -21,6 +21,8 @@ POLICIES: dict[str, Any] = {
          "per": ["key"]},
         {"name": "all-short", "match": {"team": "short"}, "context": {"max_input_tokens": 50}},
         {"name": "all-cheap", "match": {"team": "cheap"}, "models": {"allow": ["none-of-these"]}},
+        {"name": "all-moved", "match": {"team": "moved"},
+         "context": {"max_input_tokens": 2, "on_exceed": "reroute d-2"}},
         {"name": "runs", "match": {"tag.run": "capped"}, "limit": {"requests": 1}, "window": "lifetime"},
     ],
 }  # fmt: skip
@@ -29,7 +31,9 @@ POLICIES: dict[str, Any] = {
 
 NOWHERE = {"dialects": ["openai-chat"], "base_url": "http://127.0.0.1:1", "models": ["gpt-4o-unreachable"]}
 """A provider that is not there."""
-PRICED = {"gpt-4o-unreachable": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 1, "max_output_tokens": 100}}
+PRICE = {"input_usd_per_mtok": 1, "output_usd_per_mtok": 1, "max_output_tokens": 100}
+PRICED = {"gpt-4o-unreachable": PRICE, "d-1": PRICE, "d-2": PRICE}
+"""Prices of models that no table knows; "d-1" and "d-2" are deployments of Pangu's."""
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +46,8 @@ def upstream() -> Upstream:
 def gateway(upstream: Upstream) -> Iterator[Gateway]:
     """A gateway that asks for keys."""
     with serving(upstream) as base_url:
-        named = {**providers(base_url), "nowhere": NOWHERE}
+        pangu = {"base_url": base_url, "api_key": "token-of-pangu"}
+        named = {**providers(base_url), "nowhere": NOWHERE, "pangu": pangu}
         with running(base_url, POLICIES, auth="keys", providers=named, models=PRICED) as started:
             yield started
 

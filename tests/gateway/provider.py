@@ -194,6 +194,7 @@ def json_array(*events: Any) -> tuple[bytes, ...]:
 
 ROUTES: dict[str, Callable[[Seen], Answer]] = {
     "/v1/chat/completions": chat,
+    "/deployments/d-1/chat/completions": chat,
     "/v1/responses": responses,
     "/v1/completions": completions,
     "/v1/embeddings": embeddings,

@@ -267,7 +267,8 @@ async def _renew(guard: AsyncGuard, ticket: Ticket) -> None:
 
 def _renamed(scope: Scope, old: str, new: str) -> dict[str, Any]:
     """A path that names another model."""
-    path = re.sub(f"/{re.escape(old)}(?=[:/])", lambda _: f"/{new}", scope["path"], count=1)
+    named = re.escape(old)
+    path = re.sub(f"(?<=/deployments)/{named}(?=/)|/{named}(?=:)", lambda _: f"/{new}", scope["path"], count=1)
     return {"path": path, "raw_path": quote(path, safe="/:").encode()}
 
 

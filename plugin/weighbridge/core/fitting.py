@@ -26,8 +26,10 @@ SPREAD = 2.0
 """A factor is only looked for where the longest prompt is this many times the shortest."""
 GAIN = 0.95
 """A correction must bring the error down to this share of what it was."""
+MOST_WORSE = 0.2
+SAME = 0.01
+"""Share of bills that may be farther off with a correction than without, by more than this ratio."""
 FOLDS = 5
-WORST = log(4)
 MOST_ROWS = 240
 """Bills of one line that are looked at; pairs of them are formed."""
 FOR_BOUND = ceil(COVERED / (1 - COVERED))
@@ -73,14 +75,21 @@ def _line(bills: Sequence[Bill]) -> Line:
     """The simplest line that is not clearly beaten by the next one, on bills it was not fitted on."""
     bills = bills[:: -(-len(bills) // MOST_ROWS)]
     best = nothing(bills)
-    known = _unseen_error(bills, nothing)
+    known = _errors(bills, nothing)
     for candidate, least in ((constant, FOR_ADD), (straight, FOR_FACTOR)):
         if len(bills) < least or (candidate is straight and not _spread(bills)):
             break
-        error = _unseen_error(bills, candidate)
-        if error < GAIN * known:
-            best, known = candidate(bills), error
+        errors = _errors(bills, candidate)
+        if _better(errors, known):
+            best, known = candidate(bills), errors
     return best
+
+
+def _better(errors: Sequence[float], known: Sequence[float]) -> bool:
+    """Clearly less error in all, and hardly a bill that is farther off: a constant that suits most of a
+    mixed lot would ruin the rest."""
+    worse = sum(error > before + SAME for error, before in zip(errors, known, strict=True))
+    return fmean(errors) < GAIN * fmean(known) and worse <= MOST_WORSE * len(errors)
 
 
 def nothing(bills: Sequence[Bill]) -> Line:
@@ -110,8 +119,8 @@ def _spread(bills: Sequence[Bill]) -> bool:
     return max(sizes) >= SPREAD * max(1, min(sizes))
 
 
-def _unseen_error(bills: Sequence[Bill], by: Fit) -> float:
-    """Mean error of bills left out while the rest is fitted."""
+def _errors(bills: Sequence[Bill], by: Fit) -> list[float]:
+    """Error of each bill, left out while the rest is fitted."""
     names = sorted({bill.source for bill in bills})
     # Few sources: rows of one recording still say what their host adds.
     fold = {name: i % FOLDS for i, name in enumerate(names)} if len(names) >= FOLDS else None
@@ -122,12 +131,12 @@ def _unseen_error(bills: Sequence[Bill], by: Fit) -> float:
         out = [bill for bill, kept in zip(bills, inside, strict=True) if not kept]
         line = by(rest) if rest else Line()
         errors += [_error(line, bill) for bill in out]
-    return fmean(errors)
+    return errors
 
 
 def _error(line: Line, bill: Bill) -> float:
-    """Too high and too low by the same ratio are equally wrong; beyond WORST is only wrong."""
-    return min(WORST, abs(log((line.tokens(bill.estimate.tokens) + 1) / (bill.billed + 1))))
+    """Too high and too low by the same ratio are equally wrong."""
+    return abs(log((line.tokens(bill.estimate.tokens) + 1) / (bill.billed + 1)))
 
 
 def _bounded(lines: Mapping[Key, Line], groups: Mapping[Key, Sequence[Bill]]) -> dict[Key, Line]:
@@ -135,8 +144,8 @@ def _bounded(lines: Mapping[Key, Line], groups: Mapping[Key, Sequence[Bill]]) ->
     excess = {key: [_excess(line, bill) for bill in groups[key]] for key, line in lines.items()}
     at_provider: defaultdict[str, list[float]] = defaultdict(list)
     for key, found in excess.items():
-        at_provider[key[0]] += found
-    slack = {key: _slack(found, at_provider[key[0]]) for key, found in excess.items()}
+        at_provider[key.provider] += found
+    slack = {key: _slack(found, at_provider[key.provider]) for key, found in excess.items()}
     return {
         key: replace(line, slack=ceil(slack[key] * 1000) / 1000, rows=len(groups[key])) for key, line in lines.items()
     }

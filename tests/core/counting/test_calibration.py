@@ -11,9 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weighbridge.core.counting import estimate
-from weighbridge.core.counting.calibration import FORMAT, Calibration, Line, document, read
+from weighbridge.core.counting.calibration import FORMAT, Calibration, Key, Line, document, key_of, read
 from weighbridge.core.errors import ConfigError
-from weighbridge.core.model import Call, Estimate, Media, Message, Model, Parts, Text
+from weighbridge.core.model import (
+    Call,
+    Estimate,
+    Media,
+    Message,
+    Model,
+    Parts,
+    Text,
+    Thinking,
+    Tool,
+    ToolResult,
+    Unseen,
+)
 from weighbridge.tokenizers import load
 
 lines = st.builds(
@@ -23,6 +35,7 @@ lines = st.builds(
     slack=st.floats(0, 20),
     rows=st.integers(0, 1000),
 )
+keys = st.builds(Key, st.text(max_size=5), st.text(max_size=5), st.booleans(), st.booleans())
 parts = st.builds(Parts, **{field.name: st.integers(0, 500) for field in fields(Parts)})
 MODEL = Model("gpt-4o", "gpt-4o", "openai", "o200k_base", max_input=128_000)
 
@@ -67,19 +80,36 @@ def test_what_cannot_be_seen_keeps_its_bound() -> None:
 
 def test_lines_are_found_by_provider_model_and_tools() -> None:
     known = Line(add=7)
-    calibration = Calibration("", {("groq", "gpt-4o", False): known})
+    calibration = Calibration("", {Key("groq", "gpt-4o"): known})
     assert calibration.line("groq", call("x")) is known
     assert calibration.line("openai", call("x")) is None
     assert Calibration().line("groq", call("x")) is None
 
 
-@given(st.dictionaries(st.tuples(st.text(max_size=5), st.text(max_size=5), st.booleans()), lines))
+PNG = Media("image", "image/png", "QQ==")
+SORTS = {
+    "text": (Text("x"), False),
+    "a picture": (PNG, True),
+    "a picture a tool gave": (ToolResult((Text("x"), PNG)), True),
+    "thoughts": (Thinking("hm"), False),
+    "hidden thoughts": (Thinking(signature="s"), True),
+    "a file elsewhere": (Unseen("file f"), True),
+}
+
+
+@pytest.mark.parametrize(("part", "media"), SORTS.values(), ids=SORTS)
+def test_sorts_of_content(part: Any, media: bool) -> None:
+    found = key_of("p", Call("openai-chat", "m", (Message("user", (part,)),), tools=(Tool("f"),)))
+    assert found == Key("p", "m", tools=True, media=media)
+
+
+@given(st.dictionaries(keys, lines))
 def test_documents_are_read_as_written(found: dict[Any, Line]) -> None:
     calibration = Calibration("2026-11-22", found)
     assert read(json.loads(json.dumps(document(calibration, {"traffic": {"rows": 3}})))) == calibration
 
 
-GOOD = {"provider": "p", "model": "m", "tools": False, "rows": 3, "add": 1, "factor": 1.0, "slack": 1.0}
+GOOD = {"provider": "p", "model": "m", "tools": False, "media": False, "rows": 3, "add": 1, "factor": 1.0, "slack": 1.0}
 BAD: dict[str, tuple[Any, str]] = {
     "a list": ([], "weighbridge calibrate"),
     "another format": ({"format": "x"}, "weighbridge calibrate"),
@@ -87,6 +117,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "a line": ({"format": FORMAT, "lines": [3]}, "lines[0]"),
     "no model": ({"format": FORMAT, "lines": [{**GOOD, "model": None}]}, "model"),
     "tools": ({"format": FORMAT, "lines": [{**GOOD, "tools": "yes"}]}, "tools"),
+    "media": ({"format": FORMAT, "lines": [{**GOOD, "media": 1}]}, "media"),
     "a factor": ({"format": FORMAT, "lines": [{**GOOD, "factor": 0}]}, "lines[0].factor"),
     "a word": ({"format": FORMAT, "lines": [{**GOOD, "add": "1"}]}, "lines[0].add"),
     "true": ({"format": FORMAT, "lines": [{**GOOD, "add": True}]}, "lines[0].add"),

@@ -1,4 +1,4 @@
-"""What a user's own bills say about the estimates: a few numbers for each (provider, model, tools or none).
+"""What a user's own bills say about the estimates: a few numbers for each provider, model and sort of content.
 
 Fitted by `core.fitting`, kept as a dated JSON document, laid over an estimate at its end.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from weighbridge.core.errors import ConfigError
-from weighbridge.core.model import Call, Estimate, Json, Parts
+from weighbridge.core.model import Call, Estimate, Json, Media, Part, Parts, Thinking, ToolResult, Unseen
 
 FORMAT: Final = "weighbridge calibration 1"
 FACTORS: Final = (0.1, 10.0)
@@ -55,8 +55,32 @@ class Line:
         )
 
 
-Key = tuple[str, str, bool]
-"""(provider or host, model as requested, whether tools are offered)."""
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """What a line holds for."""
+
+    provider: str
+    """The provider behind the host, or a host that is none of the known ones."""
+    model: str
+    """As requested."""
+    tools: bool = False
+    """Tools are offered, and with them comes what the host says about tools."""
+    media: bool = False
+    """Something in it is no text: what is off there says nothing about the host's words around texts."""
+
+
+def key_of(provider: str, call: Call) -> Key:
+    """The key of a call."""
+    return Key(provider, call.model, bool(call.tools), any(_no_text(m.parts) for m in call.messages))
+
+
+def _no_text(parts: tuple[Part, ...]) -> bool:
+    return any(
+        isinstance(part, Media | Unseen)
+        or (isinstance(part, ToolResult) and _no_text(part.parts))
+        or (isinstance(part, Thinking) and bool(part.signature))
+        for part in parts
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +93,7 @@ class Calibration:
 
     def line(self, host: str, call: Call) -> Line | None:
         """The line of a call; None where nothing was fitted for its like."""
-        return self.lines.get((host, call.model, bool(call.tools)))
+        return self.lines.get(key_of(host, call)) if self.lines else None
 
 
 UNCALIBRATED: Final = Calibration()
@@ -91,10 +115,9 @@ def _moved(parts: Parts, more: int) -> Parts:
 def document(calibration: Calibration, about: Mapping[str, Json]) -> dict[str, Json]:
     """The JSON document of a calibration; `about` tells how it was made."""
     lines = [
-        {"provider": provider, "model": model, "tools": tools, "rows": line.rows,
-         "add": line.add, "factor": line.factor, "slack": line.slack}
-        for (provider, model, tools), line in sorted(calibration.lines.items())
-    ]  # fmt: skip
+        {**asdict(key), "rows": line.rows, "add": line.add, "factor": line.factor, "slack": line.slack}
+        for key, line in sorted(calibration.lines.items())
+    ]
     return {"format": FORMAT, "made": calibration.made, **about, "lines": lines}
 
 
@@ -112,16 +135,25 @@ def read(value: Json) -> Calibration:
 def _line(item: Json, where: str) -> tuple[Key, Line]:
     if not isinstance(item, Mapping):
         raise ConfigError(f"{where} must be an object")
-    names = [item.get(name) for name in ("provider", "model")]
-    if not all(isinstance(name, str) for name in names) or not isinstance(item.get("tools"), bool):
-        raise ConfigError(f"{where} must name a 'provider' and a 'model', and say whether there are 'tools'")
+    key = Key(*(_of_type(item, name, kind, where) for name, kind in KEY))
     line = Line(
         add=round(_number(item, "add", where, -MOST_TOKENS, MOST_TOKENS)),
         factor=_number(item, "factor", where, *FACTORS),
         slack=_number(item, "slack", where, 0, MOST_TOKENS),
         rows=round(_number(item, "rows", where, 0, 10**12)),
     )
-    return (str(names[0]), str(names[1]), bool(item["tools"])), line
+    return key, line
+
+
+KEY: Final[tuple[tuple[str, type], ...]] = (("provider", str), ("model", str), ("tools", bool), ("media", bool))
+"""Fields of a key and what they are."""
+
+
+def _of_type(item: Mapping[str, Any], name: str, kind: type, where: str) -> Any:
+    value = item.get(name)
+    if not isinstance(value, kind):
+        raise ConfigError(f"{where}.{name} must be {'a text' if kind is str else 'true or false'}")
+    return value
 
 
 def _number(item: Mapping[str, Any], name: str, where: str, least: float, most: float) -> float:
