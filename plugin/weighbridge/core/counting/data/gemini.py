@@ -83,7 +83,8 @@ VERTEX_BLOCK = -9.0
 """Offering functions to Gemini 3 costs less there, and signatures nothing."""
 
 GENERATIONS = (
-    (re.compile(r"gemini-1\."), replace(G20, cropped=False, turn=1.0)),
+    # The API's own page prints counts with a token for each turn and without; a recorded bill has none.
+    (re.compile(r"gemini-1\."), replace(G20, cropped=False, turn=0.4)),
     (re.compile(r"gemini-(2\.0|pro$)"), G20),
     (re.compile(r"gemini-2\.5"), G25),
 )
