@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import uuid
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
@@ -19,6 +20,7 @@ from weighbridge.core.counting import Reader, Tokenizer, estimate
 from weighbridge.core.counting.calibration import UNCALIBRATED, Calibration
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.base import AS_SENT, Amendment
+from weighbridge.core.dialects.sketch import giants, sketch
 from weighbridge.core.errors import Refused, StoreError, StoreUnavailable
 from weighbridge.core.flow import Flow, Pause, ask, heavy
 from weighbridge.core.grant import decide
@@ -37,6 +39,10 @@ RULES_MS: Final = 500
 """How old the policies may be before the store is asked for newer ones (promised: one second)."""
 INLINE_BYTES: Final = 64 * 1024
 """Bodies above this are weighed as heavy work, so that an event loop keeps turning."""
+SKETCHED_BYTES: Final = 4 * 1024 * 1024
+"""Bodies above this are looked at before they are read (`core.dialects.sketch`)."""
+SKETCH_BYTES: Final = (1024 * 1024, 6 * 1024 * 1024)
+"""How much of each giant string is read first: enough for windows of 200,000 tokens, and of a million."""
 STORE_RETRY_SECONDS: Final = 5
 SETTLE_PAUSES: Final = (0.05, 0.2, 1.0, 3.0, 10.0)
 """Seconds between attempts at a settlement, always with the same id."""
@@ -84,7 +90,17 @@ class Scale:
 
     def count(self, raw: RawCall, rules: Rules, detour: Amendment = AS_SENT) -> Weighed:
         """The request as it would be sent by a detour, weighed."""
-        call = self._parse(self.amended(raw, detour))
+        sent = self.amended(raw, detour)
+        for shorter in _sketches(sent):
+            with suppress(Refused):
+                weighed = self._count(shorter, rules, detour)
+                # Media cut short say nothing; text that is too long already is too long.
+                if not weighed.estimate.whole and not weighed.estimate.parts.media:
+                    return weighed
+        return self._count(sent, rules, detour)
+
+    def _count(self, raw: RawCall, rules: Rules, detour: Amendment) -> Weighed:
+        call = self._parse(raw)
         provider = raw.provider or self.provider_of(call)
         model = self.catalogue.model(call.model, provider)
         facts = facts_of(call, model, raw.principal, provider)
@@ -241,6 +257,15 @@ class Desk:
     def _tell(self, event: Admitted | TurnedAway | Closed | Unsettled) -> None:
         for hook in self._hooks:
             hook(event)
+
+
+def _sketches(raw: RawCall) -> Iterator[RawCall]:
+    """A giant request with less and less of its text left out; nothing for others, which are read as they are."""
+    if raw.counts or len(raw.body) < SKETCHED_BYTES:
+        return
+    spans = giants(raw.body)
+    for keep in SKETCH_BYTES if spans else ():
+        yield replace(raw, body=sketch(raw.body, spans, keep))
 
 
 def _work(raw: RawCall, work: Callable[[], T]) -> Flow[T]:

@@ -97,6 +97,19 @@ def pangu(*messages: Message, path: str = "/v1/p1/deployments/d1/chat/completion
     return APIS["pangu"].question(RawCall("pangu-chat", b"{}", path=path), Call("pangu-chat", "m", messages, **more))
 
 
+def test_a_rerouted_call_asks_the_other_deployment() -> None:
+    raw = RawCall("pangu-chat", b"{}", model="d2", path="/v1/p1/deployments/d1/chat/completions")
+    found = APIS["pangu"].question(raw, Call("pangu-chat", "d2", (said("user", "a"),)))
+    assert found.path == "/v1/p1/deployments/d2/caltokens"
+
+
+def test_a_count_says_itself_what_is_to_be_counted() -> None:
+    body = json.dumps({"data": ["a"], "with_prompt": False}).encode()
+    raw = RawCall("pangu-chat", body, path="/v1/p1/deployments/d1/caltokens", counts=True)
+    found = APIS["pangu"].question(raw, Call("pangu-chat", "d1", (said("user", "a"),)))
+    assert json.loads(found.body) == {"data": ["a"], "with_prompt": False}
+
+
 def said(role: Any, text: str) -> Message:
     return Message(role, (Text(text),))
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from urllib.parse import quote
 
-from weighbridge.core.dialects.body import compact
+from weighbridge.core.dialects.body import compact, decode
 from weighbridge.core.model import Call, Json, Message, RawCall, Text
 from weighbridge.counters.question import Api, Question, Uncountable, Unreadable, number
 
-DEPLOYMENT = re.compile(r"(/v1/[^/]+/deployments/[^/]+)/(?:chat/completions|caltokens)")
-"""The routes of a deployment, which only the path names."""
+DEPLOYMENT = re.compile(r"(/v1/[^/]+/deployments/)([^/]+)/(?:chat/completions|caltokens)")
+"""The routes of a deployment: only the path names the project."""
 
 
 def question(raw: RawCall, call: Call) -> Question:
@@ -24,8 +25,10 @@ def question(raw: RawCall, call: Call) -> Question:
         raise Uncountable("the path does not name project and deployment")
     if call.tools:
         raise Uncountable("tools are not counted there")
-    body = {"data": data(call.messages), "with_prompt": True}
-    return Question(f"{found[1]}/caltokens", compact(body).encode())
+    # A request to count says itself whether the answer's tokens are meant too.
+    prompt_only = decode(raw.body).get("with_prompt", True) is not False if raw.counts else True
+    asked = {"data": data(call.messages), "with_prompt": prompt_only}
+    return Question(f"{found[1]}{quote(raw.model or found[2], safe='')}/caltokens", compact(asked).encode())
 
 
 def data(messages: tuple[Message, ...]) -> list[str]:

@@ -31,6 +31,7 @@ def count(call: Call, model: Model, scale: Scale) -> None:
     """Put a request to Gemini on the scale, in whatever dialect it came."""
     rules = rules_for(model.name)
     vertex = model.entry.startswith("vertex_ai/")
+    scale.add("frame", rules.turn * len(call.messages))
     _tools(call, rules, scale)
     if vertex and call.tools and rules.image:
         scale.add("frame", data.VERTEX_BLOCK)

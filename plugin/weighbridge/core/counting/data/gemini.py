@@ -31,6 +31,8 @@ class Rules:
     """A second of film without its sound."""
     signature: float = 0.0
     """Per character of a replayed thought signature, since the last user turn (Gemini API only)."""
+    turn: float = 0.0
+    """Each message, the system's too."""
     block: float = 19.0
     """Offering functions at all."""
     strings: float = 1.28
@@ -81,7 +83,9 @@ VERTEX_BLOCK = -9.0
 """Offering functions to Gemini 3 costs less there, and signatures nothing."""
 
 GENERATIONS = (
-    (re.compile(r"gemini-(1\.|2\.0|pro$)"), G20),
+    # The API's own page prints counts with a token for each turn and without; a recorded bill has none.
+    (re.compile(r"gemini-1\."), replace(G20, cropped=False, turn=0.4)),
+    (re.compile(r"gemini-(2\.0|pro$)"), G20),
     (re.compile(r"gemini-2\.5"), G25),
 )
 """First match on the model's name; else the newest."""
