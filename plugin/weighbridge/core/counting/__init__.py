@@ -65,7 +65,7 @@ def estimate(
     family = FAMILIES.get(model.family, OTHER)
     plain = bare.fits(call)
     within = limit if line is None else line.before(limit)
-    if isinstance(tokenizer, template.ChatTokenizer) and not plain:
+    if own(model) and not plain and isinstance(tokenizer, template.ChatTokenizer):
         with suppress(template.Unwritten):
             return _written(call, model, tokenizer, limit)
     weights = None if plain or own(model) else family.weights(model)

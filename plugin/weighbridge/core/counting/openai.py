@@ -132,6 +132,11 @@ class _Chat:
     def _message(self, turn: Message, index: int) -> bool:
         """One turn but a tool's; True where it called several tools at once."""
         place: Place = "system" if turn.role == "system" else "messages"
+        if len(turn.parts) == 1 and type(turn.parts[0]) is Text and turn.parts[0].text and not turn.name:
+            # Nearly every turn of a long chat.
+            self._scale.add("frame", self._frame(turn, turn.parts))
+            self._scale.text(place, turn.parts[0].text)
+            return False
         calls = [part for part in turn.parts if isinstance(part, ToolCall)]
         rest = [part for part in turn.parts if not isinstance(part, (ToolCall, Thinking))]
         self._thoughts(turn, index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from weighbridge.core.counting.text import Blind, Reader, Tokenizer, Weights, slices, weigh
+from weighbridge.core.counting.text import SLICE, Blind, Reader, Tokenizer, Weights, slices, weigh
 from weighbridge.core.model import Parts
 
 Place = Literal["messages", "system", "tools", "media", "schema", "frame"]
@@ -51,6 +51,8 @@ class Scale:
 
     def text(self, place: Place, text: str, factor: float = 1.0) -> None:
         """Count a text, slice by slice."""
+        if len(text) <= SLICE:
+            return self.add(place, factor * self.weigh(text))
         for piece in slices(text):
             self.add(place, factor * self.weigh(piece))
 
