@@ -96,7 +96,7 @@ class Scale:
                 weighed = self._count(shorter, rules, detour)
                 # Media cut short say nothing; text that is too long already is too long.
                 if not weighed.estimate.whole and not weighed.estimate.parts.media:
-                    return weighed
+                    return replace(weighed, body=sent.body)
         return self._count(sent, rules, detour)
 
     def _count(self, raw: RawCall, rules: Rules, detour: Amendment) -> Weighed:
@@ -110,7 +110,7 @@ class Scale:
         tokenizer, host = self.tokenizer(model.tokenizer), self.hosts.get(provider, provider)
         line = self.calibration.line(host, call)
         counted = estimate(call, model, tokenizer, limit, line, reader=self.reader, host=host)
-        return Weighed(call, model, counted, raw.principal, provider, facts, policies, detour)
+        return Weighed(call, model, counted, raw.principal, provider, facts, policies, raw.body, detour)
 
     def amended(self, raw: RawCall, detour: Amendment) -> RawCall:
         """The request as it would be sent."""

@@ -23,6 +23,10 @@ POLICIES: dict[str, Any] = {
         {"name": "all-cheap", "match": {"team": "cheap"}, "models": {"allow": ["none-of-these"]}},
         {"name": "all-moved", "match": {"team": "moved"},
          "context": {"max_input_tokens": 2, "on_exceed": "reroute d-2"}},
+        {"name": "all-trimmed", "match": {"team": "trimmed"},
+         "context": {"max_input_tokens": 600, "on_exceed": "trim"}},
+        {"name": "all-rerouted", "match": {"team": "rerouted"},
+         "context": {"max_input_tokens": 2, "on_exceed": "reroute gpt-4.1-mini"}},
         {"name": "runs", "match": {"tag.run": "capped"}, "limit": {"requests": 1}, "window": "lifetime"},
     ],
 }  # fmt: skip

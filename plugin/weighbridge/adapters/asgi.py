@@ -192,15 +192,16 @@ class Exchange:
     async def _pass_on(self, ticket: Ticket, passage: Passage, body: Body) -> None:
         call = ticket.call
         amendment = ticket.amendment
-        if amendment != AS_SENT:
-            body = body.replaced(self.dialect.amend(body.plain, call, amendment))
+        if amendment != AS_SENT or ticket.weighed.detour != AS_SENT:
+            body = body.replaced(self.dialect.amend(ticket.weighed.body, call, amendment))
         self.headers = reply.admitted(ticket)
         scope = {**self.scope, "headers": body.headers(self.scope["headers"]), "weighbridge": passage}
         if amendment.ask_usage:
             # The usage event that was asked for is taken out again, which a compressed stream forbids.
             scope["headers"] = [item for item in scope["headers"] if item[0] != b"accept-encoding"]
-        if amendment.model is not None and self.path.model is not None:
-            scope.update(_renamed(self.scope, self.path.model, amendment.model))
+        renamed = ticket.weighed.detour.model
+        if renamed is not None and self.path.model is not None:
+            scope.update(_renamed(self.scope, self.path.model, renamed))
         await self.gate.app(scope, body.replay(self.receive), self._metered(call))
 
     def _metered(self, call: Call) -> Send:

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from weighbridge.core.dialects.base import AS_SENT, Amendment
@@ -36,6 +36,8 @@ class Weighed:
     facts: Facts
     policies: tuple[Policy, ...]
     """Those in force that match."""
+    body: bytes = b""
+    """What was weighed, and what is to be sent: the request's body after the detour."""
     detour: Amendment = AS_SENT
     """What a policy made of the request before it was weighed: turns dropped, another model."""
 
@@ -83,9 +85,8 @@ class Ticket:
 
     @property
     def amendment(self) -> Amendment:
-        """Everything the request body must be changed in before it is sent."""
-        ask = self.call.stream and not self.call.wants_usage
-        return replace(self.weighed.detour, max_output=self.max_output, ask_usage=ask)
+        """What the weighed body must still be changed in before it is sent."""
+        return Amendment(max_output=self.max_output, ask_usage=self.call.stream and not self.call.wants_usage)
 
 
 def plan(weighed: Weighed, defaults: Defaults, id: str, now: int, lease_ms: int) -> Plan:
