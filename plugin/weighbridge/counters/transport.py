@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from weighbridge.core.flow import Answered, Post, Unanswered
@@ -18,15 +19,13 @@ class Wire:
 
     def __init__(self) -> None:
         self._client: httpx.Client | None = None
+        self._opening = Lock()
 
     def send(self, post: Post) -> Answered | Unanswered:
         """The answer, redirects not followed.  Raises nothing of the network's."""
-        httpx = _httpx()
-        if self._client is None:
-            self._client = httpx.Client(trust_env=False, follow_redirects=False)
         try:
-            answer = self._client.post(post.url, content=post.body, headers=post.headers, timeout=_timeout(post))
-        except httpx.HTTPError as error:
+            answer = self._open().post(post.url, content=post.body, headers=post.headers, timeout=_timeout(post))
+        except _httpx().HTTPError as error:
             return _silence(error)
         return Answered(answer.status_code, dict(answer.headers), answer.content)
 
@@ -35,6 +34,12 @@ class Wire:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    def _open(self) -> httpx.Client:
+        with self._opening:
+            if self._client is None:
+                self._client = _httpx().Client(trust_env=False, follow_redirects=False)
+            return self._client
 
 
 class AsyncWire:
@@ -69,7 +74,12 @@ class AsyncWire:
         client: httpx.AsyncClient = await asyncio.to_thread(
             lambda: _httpx().AsyncClient(trust_env=False, follow_redirects=False)
         )
-        self._client, self._loop = client, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        if self._client is not None and self._loop is loop:
+            # Another question was quicker.
+            await client.aclose()
+            return self._client
+        self._client, self._loop = client, loop
         return client
 
 
