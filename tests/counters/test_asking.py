@@ -195,25 +195,25 @@ def test_a_rerouted_call_is_asked_for_its_new_model(gate: Callable[..., Gate], p
 
 
 FAILURES = {
-    "refused": (lambda body: Answer.json({"error": {}}, 400), "answered 400"),
-    "broken off": (lambda body: Answer((b"{", Break())), "did not answer"),
-    "too slow": (lambda body: Answer((Pause(1.5), b"{}")), "did not answer"),
-    "not JSON": (lambda body: Answer((b"<html>",)), "without a count"),
+    "refused": (lambda body: Answer.json({"error": {}}, 400), "answered 400", 20.0),
+    "broken off": (lambda body: Answer((b"{", Break())), "did not answer", 20.0),
+    "too slow": (lambda body: Answer((Pause(1.5), b"{}")), "did not answer", 0.3),
+    "not JSON": (lambda body: Answer((b"<html>",)), "without a count", 20.0),
 }
 
 
-@pytest.mark.parametrize(("count", "why"), FAILURES.values(), ids=FAILURES)
+@pytest.mark.parametrize(("count", "why", "patience"), FAILURES.values(), ids=FAILURES)
 def test_a_provider_that_fails_is_not_in_the_way(
-    gate: Callable[..., Gate], provider: Provider, count: Any, why: str
+    gate: Callable[..., Gate], provider: Provider, count: Any, why: str, patience: float
 ) -> None:
     tokens, upper = offline(gate)
     provider.count = count
-    here = gate(patience=0.3)
+    here = gate(patience=patience)
     here.policies(limit(tokens))
     with pytest.raises(Refused) as refused:
         here.open(raw())
     assert f"up to {upper}" in refused.value.message, "decided on the offline bound"
-    found = gate("always", patience=0.3).weigh(raw(counts=True)).estimate
+    found = gate("always", patience=patience).weigh(raw(counts=True)).estimate
     assert why in found.method and (found.tokens, found.upper) == (tokens, upper)
 
 
@@ -229,5 +229,5 @@ def test_checking_asks_too(gate: Callable[..., Gate], provider: Provider) -> Non
 
 def test_nobody_listens() -> None:
     for waits in (False, True):
-        here = Gate(waits, "always", "http://127.0.0.1:1", patience=0.5)
+        here = Gate(waits, "always", "http://127.0.0.1:1", patience=20)
         assert "did not answer (ConnectError)" in here.weigh(raw(counts=True)).estimate.method

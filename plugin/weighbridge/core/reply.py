@@ -121,7 +121,7 @@ def _scope(hold: Hold, state: State, units: int) -> dict[str, Json]:
 
 def _remaining(ticket: Ticket) -> dict[str, str]:
     items = [
-        f"{_printable(hold.counter.policy)};{_left(hold, state)}"
+        f"{_listable(hold.counter.policy)};{_left(hold, state)}"
         for hold, state in zip(ticket.holds, ticket.states, strict=False)
         if hold.limit is not None
     ]
@@ -135,7 +135,12 @@ def _left(hold: Hold, state: State) -> str:
 
 
 def _printable(text: str) -> str:
-    return "".join(c if 32 <= ord(c) < 127 and c not in ",;" else "_" for c in text)
+    return "".join(c if 32 <= ord(c) < 127 else "_" for c in text)
+
+
+def _listable(text: str) -> str:
+    """What does not look like the end of an item in a list of them."""
+    return _printable(text).replace(",", "_").replace(";", "_")
 
 
 def _dump(document: Json) -> bytes:
