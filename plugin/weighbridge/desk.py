@@ -213,7 +213,7 @@ class Desk:
             return weighed
         if remote.when == "undecided" and (raw.counts or not undecided(weighed)):
             return weighed
-        sent = self._scale.amended(raw, weighed.detour)
+        sent = yield from _work(raw, lambda: self._scale.amended(raw, weighed.detour))
         return replace(weighed, estimate=(yield from remote.asking(sent, weighed)))
 
     def _plan(self, weighed: Weighed, rules: Rules, id: str) -> Plan:

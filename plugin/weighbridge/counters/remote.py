@@ -62,8 +62,8 @@ class Remote:
         estimate = weighed.estimate
         try:
             account = self._account(weighed)
-            question = yield from self._question(account, raw, weighed)
-            tokens = yield from self._answer(account, question)
+            question, key = yield from self._question(account, raw, weighed)
+            tokens = yield from self._answer(account, question, key)
         except _Gone as gone:
             return replace(estimate, method=f"{estimate.method}; offline: {weighed.provider or 'provider'} {gone}")
         return Estimate(tokens, tokens + question.more, account.api.method, _shared(estimate.parts, tokens))
@@ -80,17 +80,19 @@ class Remote:
             raise _Gone("was not asked (tools that run at the provider are not counted there)")
         return account
 
-    def _question(self, account: Account, raw: RawCall, weighed: Weighed) -> Flow[Question]:
-        def work() -> Question:
-            return account.api.question(raw, weighed.call)
+    def _question(self, account: Account, raw: RawCall, weighed: Weighed) -> Flow[tuple[Question, bytes]]:
+        """What to ask, and under what its answer is remembered.  Raises _Gone."""
+
+        def work() -> tuple[Question, bytes]:
+            question = account.api.question(raw, weighed.call)
+            return question, _key(account, question)
 
         try:
             return work() if len(raw.body) <= INLINE_BYTES else (yield from heavy(work))
         except (Uncountable, Refused) as error:
             raise _Gone(f"was not asked ({error})") from error
 
-    def _answer(self, account: Account, question: Question) -> Flow[int]:
-        key = _key(account, question)
+    def _answer(self, account: Account, question: Question, key: bytes) -> Flow[int]:
         if (known := self._answers.get(key)) is not None:
             return known
         tokens = yield from self._asked(account, question, self._clock() + self._patience_ms)
