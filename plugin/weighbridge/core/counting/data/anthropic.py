@@ -61,7 +61,7 @@ V47 = replace(
     V3,
     text=Weights(token=1.33, digit=-0.45),
     foreign=Weights(token=1.4, grouped=0.5),
-    frame=10.0,
+    frame=9.0,
     call=54.0,
     edge=2576,
     squares=4784,
@@ -83,6 +83,7 @@ GENERATIONS = (
     (re.compile(r"3-opus"), replace(V3, tools=(530, 281))),
     (re.compile(r"3-sonnet"), replace(V3, tools=(159, 235))),
     (re.compile(r"3-haiku"), replace(V3, tools=(264, 340))),
+    (re.compile(r"claude-(v2|2|instant)"), replace(V3, frame=9.0, message=4.0)),
 )
 """First match on the model's name; else V3 for the Claude 3 names and V47 for names still to come."""
 OLD = re.compile(r"claude-(3|2|instant|v2)")
