@@ -75,7 +75,7 @@ BUNDLED = {
         "94b5ca7dff4d00767bc256fdd1b27e5b17361d7b8a5f968547f9f23eb70d2069",
         _P50K,
     ),
-    "claude": Vocabulary(
+    "claude-2": Vocabulary(
         "anthropic_tokenizer.json",
         "c241737df24b4e7f7c9af4fdcee29a0ca903dcb288a8b753bc346a3092911767",
         _CLAUDE,

@@ -54,7 +54,7 @@ class Rules:
     """Thoughts of earlier turns stay in the prompt (else those since a person last spoke)."""
 
 
-VOCABULARY = "claude"
+VOCABULARY = "claude-2"
 TASK_BUDGET = 36.0
 V3 = Rules(text=Weights(token=1.0, shouted=0.385), foreign=Weights(token=1.06, grouped=1.0, joined=0.7))
 V47 = replace(
