@@ -122,7 +122,7 @@ def test_window(name: str, max_input: int | None, window: int | None) -> None:
         ("openai.gpt-5.6-luna", ("openai", "o200k_base")),
         ("text-embedding-3-small", ("openai", "cl100k_base")),
         ("openai/gpt-oss-120b", ("other", "o200k_base")),
-        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", ("anthropic", "o200k_base")),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", ("anthropic", "claude-2")),
         ("google/gemini-2.5-pro", ("gemini", "o200k_base")),
         ("mistral-large-latest", ("other", "o200k_base")),
     ],

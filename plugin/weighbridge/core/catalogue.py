@@ -30,7 +30,11 @@ FAMILIES = (
 """First match on the last part of the name, lower case; else "other"."""
 
 CL100K = r"^(ft:)?(text-embedding-(ada|3)|gpt-?35|gpt-3\.5|gpt-4($|-(?!o|\.))|(davinci|babbage)-002)"
-TOKENIZERS = ((re.compile(CL100K), "cl100k_base"), (re.compile(r"^text-davinci-00[23]"), "p50k_base"))
+TOKENIZERS = (
+    (re.compile(CL100K), "cl100k_base"),
+    (re.compile(r"^text-davinci-00[23]"), "p50k_base"),
+    (re.compile(r"claude"), "claude-2"),
+)
 """First match, else o200k_base."""
 
 SAME_SELLER = {

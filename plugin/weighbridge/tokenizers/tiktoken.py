@@ -1,9 +1,11 @@
-"""OpenAI's vocabularies, without a network: the files that litellm ships, read without importing it."""
+"""OpenAI's vocabularies and Claude's older one, without a network: the files that litellm ships, read
+without importing it."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from dataclasses import dataclass
 from importlib.util import find_spec
 from io import BytesIO
@@ -20,7 +22,7 @@ class Vocabulary:
     """Where a vocabulary lies in litellm's folder, what it must be, and how it splits a text."""
 
     file: str
-    """The file's name: the SHA-1 of the address it was published at."""
+    """The file's name; OpenAI's are the SHA-1 of the address they were published at."""
     sha256: str
     pattern: str
 
@@ -48,6 +50,12 @@ _CL100K = "|".join(
         r"\s",
     ]
 )
+# Claude 2's own pattern, but that digits stand alone and marks in threes: with that, its vocabulary
+# counts what Claude 3 to 4.6 bill (recorded bills, November 2026: plain English to the token).
+_CLAUDE = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]{1,3}|\s+(?!\S)|\s+"
+_CLAUDE_LOST = (" caching", " jumps", " lazy")
+"""Tokens that later generations bill as two, as far as recorded bills show: the first in three
+prompts; in the sentence of the quick brown fox there are two such words, and which ones is a guess."""
 _P50K = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 
 # File names, digests and patterns as in tiktoken 0.14 (`tiktoken_ext/openai_public.py`), November 2026.
@@ -66,6 +74,11 @@ BUNDLED = {
         "ec7223a39ce59f226a68acc30dc1af2788490e15",
         "94b5ca7dff4d00767bc256fdd1b27e5b17361d7b8a5f968547f9f23eb70d2069",
         _P50K,
+    ),
+    "claude-2": Vocabulary(
+        "anthropic_tokenizer.json",
+        "c241737df24b4e7f7c9af4fdcee29a0ca903dcb288a8b753bc346a3092911767",
+        _CLAUDE,
     ),
 }
 ALIASES = {"o200k_harmony": "o200k_base"}
@@ -111,11 +124,29 @@ def load_encoding(name: str) -> tiktoken.Encoding:
         raise ConfigError(
             f"the vocabulary {name} in the installed litellm is damaged ({path}): pip install --force-reinstall litellm"
         )
-    ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, BytesIO(data))}
+    ranks = _json_ranks(data) if path.suffix == ".json" else _tiktoken_ranks(data)
     encoding = tiktoken.Encoding(name, pat_str=bundled.pattern, mergeable_ranks=ranks, special_tokens={})
     # The tokenizer proper keeps its own copy in Rust; this one only serves decoding, and weighs 27 MB.
     encoding._mergeable_ranks = {}
     return encoding
+
+
+def _tiktoken_ranks(data: bytes) -> dict[bytes, int]:
+    return {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, BytesIO(data))}
+
+
+def _json_ranks(data: bytes) -> dict[bytes, int]:
+    """The vocabulary of a byte-level BPE in Hugging Face's format, where each byte is written as a
+    printable character.  Its numbers follow its merges, as tiktoken wants them."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = (byte for byte in range(256) if byte not in plain)
+    letters = {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(others)}
+    content = json.loads(data)
+    special = {token["content"] for token in content["added_tokens"]}
+    ordered = sorted(content["model"]["vocab"].items(), key=lambda item: item[1])
+    tokens = (bytes(map(letters.__getitem__, token)) for token, _ in ordered if token not in special)
+    lost = {token.encode() for token in _CLAUDE_LOST}
+    return {token: rank for rank, token in enumerate(tokens) if token not in lost}
 
 
 def _bundled_file(name: str) -> Path | None:

@@ -60,6 +60,6 @@ def test_counting_stops_at_the_limit() -> None:
 
 
 def test_what_is_measured_for_an_estimate() -> None:
-    weights = Weights(token=0.0, digit=1.0, capital=100.0, foreign=10_000.0, line=1_000_000.0)
-    assert weigh(7, "AB 12 é 再\n", weights) == 1_010_102
+    weights = Weights(token=0.0, digit=1.0, grouped=100.0, shouted=10_000.0, joined=1_000_000.0)
+    assert weigh(7, "A B 12 3456 é 再.\nno\n", weights) == 1_010_306
     assert weigh(7, "\ud800", Weights(token=2.0)) == 14

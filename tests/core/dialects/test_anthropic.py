@@ -58,7 +58,7 @@ BLOCKS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     ),
     "document-text": (
         {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "words"}},
-        (Text("words"),),
+        (Media("document", "text/plain", data="d29yZHM="),),
     ),
     "document-content": (
         {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "a"}]}},

@@ -42,7 +42,7 @@ FAMILIES: Mapping[str, Family] = {
     "anthropic": Family(anthropic.count, anthropic.weights, "claude from {vocabulary}"),
     "gemini": Family(gemini.count, gemini.weights, "gemini from {vocabulary}"),
 }
-OTHER = Family(other.count, lambda model: None, "{vocabulary} scaled")
+OTHER = Family(other.count, lambda model: other.WEIGHTS, "{vocabulary} scaled")
 
 
 def estimate(

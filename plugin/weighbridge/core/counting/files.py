@@ -1,4 +1,4 @@
-"""Sizes read from the first bytes of base64 files: pixels, pages, seconds.  Nothing is decoded but heads."""
+"""Sizes read from the first bytes of base64 files: pixels, pages.  Nothing is decoded but heads."""
 
 from __future__ import annotations
 
@@ -16,11 +16,6 @@ FAR = 1 << 20
 PDF_MOST = 48 << 20
 """Base64 characters of a PDF that are searched for pages."""
 
-MP3_KBITS = {
-    True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0),
-    False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0),
-}
-"""Bit rates of MPEG 1 layer III, and of MPEG 2."""
 Size = tuple[int, int]
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*")
 _PAGE = re.compile(rb"/Type\s*/Page(?![a-zA-Z])")
@@ -62,48 +57,6 @@ def pdf_pages(data: str) -> int | None:
         return None
     counts = (int(found[1]) for found in _COUNT.finditer(content))
     return max(len(_PAGE.findall(content)), max(counts, default=0)) or None
-
-
-def seconds(data: str) -> float | None:
-    """Length of a WAV, MP3 or MP4 (QuickTime) file; None for anything else."""
-    head = decoded(data, HEAD)
-    read = next((read for place, magic, read in _TIMED if head[place : place + len(magic)] == magic), None)
-    try:
-        return read(head, data) if read else None
-    except (StructError, IndexError):
-        return None
-
-
-def _mp4(head: bytes, data: str) -> float | None:
-    content = decoded(data, PDF_MOST)
-    box = content.find(b"mvhd")
-    if box < 0:
-        return None
-    wide = content[box + 4] == 1
-    scale, length = unpack_from(">IQ" if wide else ">II", content, box + (24 if wide else 16))
-    return length / scale if scale else None
-
-
-def _mp3(head: bytes, data: str) -> float | None:
-    tag = 10 + _synchsafe(head[6:10]) if head[:3] == b"ID3" else 0
-    frame = head[tag : tag + 3]
-    if len(frame) < 3 or frame[0] != 0xFF or frame[1] & 0xE6 != 0xE2:
-        return None
-    rates = MP3_KBITS[frame[1] & 0x18 == 0x18]
-    kbits = rates[frame[2] >> 4]
-    return (len(data) * 3 / 4 - tag) / (kbits * 125) if kbits else None
-
-
-def _synchsafe(four: bytes) -> int:
-    return four[0] << 21 | four[1] << 14 | four[2] << 7 | four[3]
-
-
-def _wav(head: bytes, data: str) -> float | None:
-    if head[:4] != b"RIFF" or head[8:12] != b"WAVE" or len(head) < 44:
-        return None
-    place = head.find(b"fmt ", 12)
-    rate = unpack_from("<I", head, place + 16)[0] if 0 < place <= len(head) - 20 else 0
-    return len(data) * 3 / 4 / rate if rate else None
 
 
 def _guarded(read: Callable[[bytes], Size | None]) -> Callable[[bytes], Size | None]:
@@ -157,13 +110,6 @@ def _webp(head: bytes) -> Size | None:
     return None
 
 
-_TIMED: tuple[tuple[int, bytes, Callable[[bytes, str], float | None]], ...] = (
-    (0, b"RIFF", _wav),
-    (4, b"ftyp", _mp4),
-    (0, b"ID3", _mp3),
-    (0, b"\xff\xfb", _mp3),
-    (0, b"\xff\xf3", _mp3),
-)
 _IMAGES = (
     (b"\x89PNG", _guarded(_png)),
     (b"\xff\xd8", _guarded(_jpeg)),

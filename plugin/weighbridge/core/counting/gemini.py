@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from math import ceil, floor
 from typing import Any
 
-from weighbridge.core.counting import files, geometry, media, render
+from weighbridge.core.counting import clips, files, geometry, media, render
 from weighbridge.core.counting.data import gemini as data
 from weighbridge.core.counting.data.gemini import Rules
 from weighbridge.core.counting.data.unseen import SERVER_TOOL
@@ -14,6 +16,7 @@ from weighbridge.core.counting.text import Weights
 from weighbridge.core.model import Call, Json, Media, Model, Part, Text, Thinking, Tool, ToolCall, ToolResult, Unseen
 
 WORDS = ("title", "description", "format", "enum")
+CONTAINERS = frozenset(("properties", "items"))
 
 
 def rules_for(name: str) -> Rules:
@@ -29,50 +32,68 @@ def weights(model: Model) -> Weights:
 
 def count(call: Call, model: Model, scale: Scale) -> None:
     """Put a request to Gemini on the scale, in whatever dialect it came."""
-    rules = rules_for(model.name)
-    vertex = model.entry.startswith("vertex_ai/")
-    scale.add("frame", rules.turn * len(call.messages))
+    rules = _served(call, rules_for(model.name))
+    place_of = f"{scale.host} {model.entry}"
+    vertex = "vertex" in place_of
+    if not vertex and (call.dialect == "gemini-generate" or data.API.search(place_of)):
+        scale.add("frame", rules.turn * len(call.messages))
     _tools(call, rules, scale)
-    if vertex and call.tools and rules.image:
-        scale.add("frame", data.VERTEX_BLOCK)
+    if vertex:
+        scale.add("frame", rules.vertex if call.tools else 0.0)
+        rules = replace(rules, signature=0.0, result_page=rules.page)
     if call.schema is not None:
         scale.kinds.add("structured")
     asked = [i for i, m in enumerate(call.messages) if m.role == "user" and not _answers(m.parts)]
-    signature = 0.0 if vertex else rules.signature
     for index, message in enumerate(call.messages):
         place: Place = "system" if message.role == "system" else "messages"
-        rate = signature if index > max(asked, default=-1) else 0.0
+        rate = rules.signature if index > max(asked, default=-1) else 0.0
+        if rules.signature and not (rate and _signed(message.parts)):
+            scale.add("frame", rules.unsigned * sum(isinstance(part, ToolCall) for part in message.parts))
         for part in message.parts:
             _part(part, place, rules, rate, scale)
+
+
+def _served(call: Call, rules: Rules) -> Rules:
+    if rules.signature:
+        return rules
+    thoughts = (part for message in call.messages for part in message.parts if isinstance(part, Thinking))
+    return data.G3 if any(len(thought.signature) > data.SIGNED for thought in thoughts) else rules
 
 
 def _answers(parts: tuple[Part, ...]) -> bool:
     return any(isinstance(part, ToolResult) for part in parts)
 
 
+def _signed(parts: tuple[Part, ...]) -> bool:
+    return any(isinstance(part, Thinking) and part.signature for part in parts)
+
+
 def _tools(call: Call, rules: Rules, scale: Scale) -> None:
     functions = [tool for tool in call.tools if not tool.server]
     if functions:
         scale.kinds.add("tools")
-        forced = call.tool_choice == "required" or call.tool_choice.startswith("=")
-        scale.add("frame", rules.block + (rules.any if forced else 0.0))
+        scale.add("frame", rules.block)
     for tool in functions:
-        strings, properties = _strings(tool)
+        strings, properties, containers = _strings(tool)
+        scale.add("tools", rules.function + rules.container * containers)
+        scale.add("tools", (rules.parameters if properties else 0.0) + rules.property * properties)
+        scale.text("tools", tool.name, rules.name)
         scale.text("tools", "\n".join(strings), rules.strings)
-        scale.add("tools", rules.property * properties)
     for tool in call.tools:
         if tool.server:
             scale.kinds.add("server")
             scale.hide(f"tool {tool.server}", SERVER_TOOL)
 
 
-def _strings(tool: Tool) -> tuple[list[str], int]:
-    """A function's names and descriptions, and how many properties it has, references followed."""
-    found, properties = [tool.name, tool.description], 0
+def _strings(tool: Tool) -> tuple[list[str], int, int]:
+    """A function's names and descriptions, and how many properties it has, references followed, and
+    how many lists and objects are in them."""
+    found, properties, containers = [tool.description], 0, -1
     for name, schema in _walk(tool.schema, tool.schema, ()):
         properties += bool(name)
+        containers += bool(CONTAINERS & schema.keys())
         found += [name, *(word for key in WORDS for word in _words(schema.get(key)))]
-    return [text for text in found if text], properties
+    return [text for text in found if text], properties, max(0, containers)
 
 
 def _words(value: Json) -> list[str]:
@@ -124,6 +145,8 @@ def _result(result: ToolResult, place: Place, rules: Rules, signature: float, sc
     for part in result.parts:
         if isinstance(part, Text):
             scale.text(place, part.text, rules.result_token)
+        elif isinstance(part, Media) and part.kind == "document":
+            _media(part, replace(rules, page=rules.result_page), scale)
         else:
             _part(part, place, rules, signature, scale)
 
@@ -142,12 +165,16 @@ def _media(part: Media, rules: Rules, scale: Scale) -> None:
         scale.add("media", media.pages(part) * page(rules))
     else:
         scale.kinds.add("av")
-        scale.add("media", _seconds(part, rules))
+        scale.add("media", _clip(part, rules))
 
 
-def _seconds(part: Media, rules: Rules) -> float:
-    each = rules.second if part.kind == "audio" else rules.frame
-    return media.seconds(part) * each
+def _clip(part: Media, rules: Rules) -> float:
+    """A sound, or a film: a picture each whole second, and its sound."""
+    length = media.seconds(part)
+    if part.kind == "audio":
+        return ceil(length * rules.second)
+    sound = length * rules.second if length > 1.5 and clips.has_sound(part.data) else 0.0
+    return max(round(length), floor(length)) * rules.frame + sound
 
 
 def image(size: files.Size, detail: str, rules: Rules) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from weighbridge.core.counting import clips
 from weighbridge.core.counting.data import unseen
 from weighbridge.core.counting.files import Size, image_size, pdf_pages
-from weighbridge.core.counting.files import seconds as files_seconds
 from weighbridge.core.counting.scale import Scale
 from weighbridge.core.model import Media, Part, Text, Unseen
 
@@ -43,7 +43,7 @@ def seconds(part: Media) -> float:
     """Length of a sound or a film, read or guessed from its length in bytes."""
     form = part.mime.rsplit("/", 1)[-1].removeprefix("x-")
     rate = FILM_BYTES_PER_SECOND if part.kind == "video" else SOUND_BYTES_PER_SECOND.get(form, 16_000)
-    return files_seconds(part.data) or len(part.data) * 3 / 4 / rate
+    return clips.seconds(part.data) or len(part.data) * 3 / 4 / rate
 
 
 def is_text(part: Media) -> bool:

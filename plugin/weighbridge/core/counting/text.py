@@ -17,9 +17,15 @@ SEARCHED = 512
 # vocabularies spans either, so the counts of the slices add up exactly.
 _SEAM = re.compile(r"(?<=\S)(?= \S)|(?<=\n)(?=[^\s/])")
 
-_MARKS = {**dict.fromkeys(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", "A"), **dict.fromkeys(b"0123456789", "9"), 10: "\n"}
-_CLASSES = "".join(_MARKS.get(c, "x" if c >= 0xD0 else ".") for c in range(256)).encode()
-"""Byte of UTF-8 -> its class: capital, digit, first byte of a character beyond Latin, line break."""
+_MARKS = {
+    **dict.fromkeys(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", "A"),
+    **dict.fromkeys(b"0123456789", "9"),
+    **dict.fromkeys(b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", "."),
+    10: "\n",
+    32: " ",
+}
+_CLASSES = "".join(_MARKS.get(c, "a") for c in range(256)).encode()
+"""Byte of UTF-8 -> its class: capital, digit, mark, line break, blank, anything else."""
 
 
 class Tokenizer(Protocol):
@@ -54,14 +60,15 @@ class Weights:
     """Tokens of a vocabulary that is not public, from what can be measured: a fitted sum."""
 
     token: float
-    """Per token of the public vocabulary."""
+    """Per token of the vocabulary counted with."""
     digit: float = 0.0
-    capital: float = 0.0
-    """Per pair of neighbouring capital letters."""
-    foreign: float = 0.0
-    """Per character beyond Latin."""
-    line: float = 0.0
-    """Per line break."""
+    """Per digit."""
+    grouped: float = 0.0
+    """Per digit that stands in one token with the digit before it (OpenAI's join up to three)."""
+    shouted: float = 0.0
+    """Per blank between two capitals: a TEXT IN CAPITALS."""
+    joined: float = 0.0
+    """Per line break after a mark (OpenAI's have one token for both)."""
 
 
 def slices(text: str) -> Iterator[str]:
@@ -77,12 +84,15 @@ def slices(text: str) -> Iterator[str]:
 
 
 def weigh(tokens: int, text: str, weights: Weights) -> float:
-    """Estimated tokens of a text that has `tokens` in the public vocabulary."""
+    """Estimated tokens of a text that has `tokens` in a vocabulary at hand."""
     classes = text.encode("utf-8", "surrogatepass").translate(_CLASSES)
+    digits = classes.count(b"9")
+    threes = classes.count(b"999") if digits else 0
+    twos = classes.replace(b"999", b"").count(b"99") if digits else 0
     return (
         weights.token * tokens
-        + weights.digit * classes.count(b"9")
-        + weights.capital * classes.count(b"AA")
-        + weights.foreign * classes.count(b"x")
-        + weights.line * classes.count(b"\n")
+        + weights.digit * digits
+        + weights.grouped * (2 * threes + twos)
+        + weights.shouted * classes.count(b"A A")
+        + weights.joined * classes.count(b".\n")
     )

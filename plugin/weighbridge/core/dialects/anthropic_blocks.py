@@ -6,6 +6,7 @@ than anybody can follow, and an over-count is safer than a crash or a free ride.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -57,7 +58,8 @@ def _source(kind: Any, source: Block, where: str) -> Part:
     form = need(source, "type", str, where)
     mime = want(source, "media_type", str, "", where)
     if form == "text":
-        return Text(need(source, "data", str, where))
+        words = need(source, "data", str, where)
+        return Media(kind, mime or "text/plain", data=base64.b64encode(words.encode("utf-8", "replace")).decode())
     if form == "base64":
         return Media(kind, mime, data=need(source, "data", str, where))
     if form == "url":

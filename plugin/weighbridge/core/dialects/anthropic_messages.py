@@ -154,6 +154,7 @@ def _extra(body: Body) -> dict[str, Json]:
     edits = objects(management, "edits", "context_management.")
     found = {
         "effort": want(config, "effort", str, "", "output_config."),
+        "task_budget": config.get("task_budget") is not None,
         "speed": want(body, "speed", str, ""),
         "deferred_tools": [t["name"] for t in objects(body, "tools") if t.get("defer_loading") and "name" in t],
         "context_edits": [need(e, "type", str, f"context_management.edits.{i}.") for i, e in enumerate(edits)],

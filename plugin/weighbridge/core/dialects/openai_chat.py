@@ -80,7 +80,17 @@ def _messages(body: Mapping[str, Any]) -> tuple[Message, ...]:
     found = objects(body, "messages")
     if not found:
         malformed("Missing required parameter: 'messages'. Give an array of at least one message.", "messages")
-    return tuple(_message(item, f"messages[{i}].") for i, item in enumerate(found))
+    return (*_elsewhere(body), *(_message(item, f"messages[{i}].") for i, item in enumerate(found)))
+
+
+def _elsewhere(body: Mapping[str, Any]) -> Iterator[Message]:
+    """OpenRouter's stored prompts, and other models that may answer, with prompts of their own."""
+    preset = want(body, "preset", str, "")
+    others = want(body, "models", list, [])
+    if preset:
+        yield Message("system", (Unseen(f"preset {preset}"),))
+    if others:
+        yield Message("system", (Unseen("models that may answer instead"),))
 
 
 def _message(item: Mapping[str, Any], where: str) -> Message:
@@ -163,7 +173,8 @@ def _limit(body: Mapping[str, Any]) -> int | None:
 
 def _extra(body: Mapping[str, Any]) -> dict[str, Any]:
     extra = {key: body[key] for key in KEPT if body.get(key) is not None}
-    effort = want(want(body, "reasoning", dict, {}), "effort", str, "", "reasoning.")
+    reasoning = want(body, "reasoning", dict, {})
+    effort = want(reasoning, "effort", str, "", "reasoning.") or ("medium" if reasoning.get("enabled") is True else "")
     if effort:
         extra["reasoning_effort"] = effort
     form = want(want(body, "response_format", dict, {}), "type", str, "text", "response_format.")

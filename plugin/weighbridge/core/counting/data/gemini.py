@@ -25,72 +25,96 @@ class Rules:
     """Large images cost their crops too."""
     page: int = 258
     """A PDF page; with the shape formula, its budget."""
+    result_page: int = 258
+    """... and one that a tool gave back (Gemini API only)."""
     second: int = 32
     """A second of sound."""
     frame: int = 258
     """A second of film without its sound."""
     signature: float = 0.0
     """Per character of a replayed thought signature, since the last user turn (Gemini API only)."""
-    turn: float = 0.0
-    """Each message, the system's too."""
-    block: float = 19.0
+    turn: float = 1.0
+    """Each message, the system's too (Gemini API only; Vertex AI and resellers bill none)."""
+    block: float = 4.0
     """Offering functions at all."""
-    strings: float = 1.28
-    """A function's names and descriptions, beside their text's own weight."""
-    property: float = 8.5
-    """Each property of a function."""
-    any: float = 0.0
-    """Mode ANY."""
-    call: float = 13.0
-    call_token: float = 1.6
-    result: float = 6.0
-    result_token: float = 0.62
+    vertex: float = 0.0
+    """... less what Vertex AI leaves away."""
+    function: float = 12.0
+    name: float = 3.0
+    """A token of a function's name."""
+    strings: float = 1.07
+    """A token of its other names and descriptions."""
+    parameters: float = 3.0
+    """A function that has properties, ..."""
+    property: float = 8.0
+    """... each of them, beside its name."""
+    container: float = 13.0
+    """Each list and each object among them, beside its properties."""
+    call: float = 14.4
+    call_token: float = 1.22
+    unsigned: float = 0.0
+    """... and each whose signature is not in the prompt (Gemini API only)."""
+    result: float = 0.0
+    result_token: float = 0.75
     detail: dict[str, int] = field(default_factory=dict)
     """Media resolution -> image budget."""
 
 
-TEXT = Weights(token=1.04, digit=0.2, foreign=0.1, line=0.23)
+TEXT = Weights(token=1.0, grouped=1.0, joined=0.75)
 G20 = Rules(
     text=TEXT,
     cropped=True,
     second=25,
+    turn=0.0,
     block=0.0,
+    function=4.5,
+    name=1.0,
     strings=0.92,
-    property=3.0,
-    call=3.0,
-    call_token=0.9,
+    parameters=0.0,
+    property=0.0,
+    container=0.0,
+    call=1.0,
+    call_token=0.5,
     result=0.0,
-    result_token=0.95,
+    result_token=0.9,
 )
-G25 = Rules(text=TEXT, signature=0.008, detail={"low": 64, "medium": 256, "high": 258})
+G25 = Rules(text=TEXT, signature=0.004, frame=263, detail={"low": 64, "medium": 256, "high": 258})
 G3 = replace(
     G25,
     image=1120,
     page=560,
+    result_page=1120,
     second=25,
     frame=66,
-    signature=0.206,
-    block=14.0,
-    property=10.0,
-    any=14.0,
-    call=6.5,
-    call_token=1.8,
+    signature=0.204,
+    unsigned=10.0,
+    block=0.0,
+    vertex=-13.0,
+    function=12.5,
+    name=1.6,
+    parameters=7.0,
+    property=18.0,
+    container=0.0,
+    call=1.8,
+    call_token=2.2,
     result=0.0,
-    result_token=0.8,
+    result_token=0.79,
     detail={"low": 280, "medium": 560, "high": 1120, "ultra_high": 2240},
 )
-VERTEX_BLOCK = -9.0
-"""Offering functions to Gemini 3 costs less there, and signatures nothing."""
+API = re.compile(r"\b(gemini|google)(?![-\w])")
+"""The Gemini API among configured providers and catalogue rows."""
 
 GENERATIONS = (
-    # The API's own page prints counts with a token for each turn and without; a recorded bill has none.
-    (re.compile(r"gemini-1\."), replace(G20, cropped=False, turn=0.4)),
+    # The API's own page prints counts with a token for each turn; the one recorded bill has none.
+    (re.compile(r"gemini-1\."), replace(G20, cropped=False, turn=1.0)),
     (re.compile(r"gemini-(2\.0|pro$)"), G20),
     (re.compile(r"gemini-2\.5"), G25),
 )
 """First match on the model's name; else the newest."""
-EXPANDED = 5
-"""How often a reference that contains itself is followed.  Set by one recorded schema, which still
-bills 1.6 times its estimate."""
+EXPANDED = 7
+"""How often a reference that contains itself is followed; set by one recorded schema."""
+SIGNED = 100
+"""Characters of a real signature; shorter ones stand in for one.  A model that cannot think and yet is
+sent one is an old name for a newer model."""
 LETTER = (612, 792)
 """A page's shape where it is not read, in points."""

@@ -11,6 +11,12 @@ IMAGE = 2_000
 """An image by address or id, where the model's own geometry does not say more."""
 FILE = 20_000
 """A document by address or id: about ten pages of text with their images."""
+PAGE_OF_TEXT = 1_200
+"""The text of a PDF page that cannot be read here, above what it is guessed to be."""
+WEB = 24_000
+"""What a search or a fetched page brings into the same call (recorded: 5,000 to 26,000)."""
+PRESET = 2_000
+"""A prompt stored at a reseller."""
 SOUND = 6_000
 """Three minutes at Gemini's 32 a second."""
 FILM = 50_000
@@ -33,5 +39,7 @@ BY_WORD = {
     "cached": CONVERSATION,
     "item": CONVERSATION,
     "prompt": FILE,
+    "preset": PRESET,
+    "models": PRESET,
 }
 """First word of `Unseen.what`, or kind of a Media, -> bound; else OTHER."""
