@@ -1,7 +1,10 @@
 """How Gemini bills, by generation.
 
 Sources: the token and media resolution pages of the developer documentation (September 2026);
-signatures, functions and 2.0's crops from recorded bills (November 2026).
+frames, signatures, functions, calls and 2.0's crops from 261 recorded bills (November 2026): shapes
+read off single bills, then the numbers fitted by coordinate descent on the mean relative error.  The
+same fit on two thirds of the source files, from round numbers, missed calls with tools of the last
+third by 3.5 % in the median, with signatures by 2.8 %, plain text by 0.
 """
 
 from __future__ import annotations
@@ -40,22 +43,22 @@ class Rules:
     vertex: float = 0.0
     """... less what Vertex AI leaves away."""
     function: float = 12.0
-    name: float = 3.0
+    name: float = 2.3
     """A token of a function's name."""
-    strings: float = 1.07
+    strings: float = 1.04
     """A token of its other names and descriptions."""
     parameters: float = 3.0
     """A function that has properties, ..."""
     property: float = 8.0
     """... each of them, beside its name."""
-    container: float = 13.0
+    container: float = 15.0
     """Each list and each object among them, beside its properties."""
-    call: float = 14.4
+    call: float = 16.4
     call_token: float = 1.22
     unsigned: float = 0.0
     """... and each whose signature is not in the prompt (Gemini API only)."""
     result: float = 0.0
-    result_token: float = 0.75
+    result_token: float = 0.8
     detail: dict[str, int] = field(default_factory=dict)
     """Media resolution -> image budget."""
 
@@ -68,15 +71,15 @@ G20 = Rules(
     turn=0.0,
     block=0.0,
     function=4.5,
-    name=1.0,
-    strings=0.92,
+    name=1.05,
+    strings=0.83,
     parameters=0.0,
     property=0.0,
     container=0.0,
     call=1.0,
-    call_token=0.5,
+    call_token=0.25,
     result=0.0,
-    result_token=0.9,
+    result_token=1.1,
 )
 G25 = Rules(text=TEXT, signature=0.004, frame=263, detail={"low": 64, "medium": 256, "high": 258})
 G3 = replace(
@@ -87,18 +90,19 @@ G3 = replace(
     second=25,
     frame=66,
     signature=0.204,
-    unsigned=10.0,
+    unsigned=13.0,
     block=0.0,
     vertex=-13.0,
     function=12.5,
-    name=1.6,
+    name=1.55,
+    strings=1.0,
     parameters=7.0,
-    property=18.0,
-    container=0.0,
-    call=1.8,
+    property=16.0,
+    container=5.0,
+    call=1.75,
     call_token=2.2,
     result=0.0,
-    result_token=0.79,
+    result_token=0.8,
     detail={"low": 280, "medium": 560, "high": 1120, "ultra_high": 2240},
 )
 API = re.compile(r"\b(gemini|google)(?![-\w])")
