@@ -146,3 +146,18 @@ def test_it_composes_with_gzip_outside(url: str, store: Store) -> None:
 def test_a_guard_and_the_means_to_build_one_are_one_too_many(url: str) -> None:
     with pytest.raises(TypeError, match="not both"):
         Weighbridge(Starlette(), guard=object(), store=url)  # type: ignore[arg-type]
+
+
+async def test_draining_ends_where_a_settlement_is_done_and_not_yet_crossed_off() -> None:
+    gate = Weighbridge(Starlette())
+
+    async def settled() -> None:
+        return None
+
+    gate._spawn(settled())
+    (task,) = gate._tasks
+    task.add_done_callback(gate._tasks.add)  # as if crossing off came late
+    await task
+    gate._tasks.add(task)
+    await gate.drain()
+    assert not gate._tasks

@@ -118,12 +118,14 @@ class Weighbridge:
         if self._keeper is not None:
             self._keeper.cancel()
         while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            # Taken out here, not by their callbacks: waiting for what is done does not let those run.
+            ending, self._tasks = self._tasks, set()
+            await asyncio.gather(*ending, return_exceptions=True)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: self._tasks.discard(done))
 
     async def _keep(self) -> None:
         guard = await self.guard()
