@@ -7,7 +7,7 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from weighbridge.core.dialects import DIALECTS
@@ -204,6 +204,7 @@ FIELDS = (
 )  # fmt: skip
 
 
+@example(dialect="bedrock-invoke", request_={"texts": 1})
 @given(st.sampled_from(sorted(RECORDED)), st.dictionaries(st.sampled_from(FIELDS), values, max_size=4))
 def test_any_row_is_read_or_refused(dialect: str, request_: dict[str, Any]) -> None:
     try:

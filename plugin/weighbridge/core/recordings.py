@@ -35,7 +35,8 @@ def _embeddings(body: Body) -> Said:
     """OpenAI's, Cohere's (`texts`), Vertex's (`instances`) and Gemini's (`content`, `requests`)."""
     if "input" in body:
         return "openai-embeddings", dict(body)
-    found = body.get("texts") or [item.get("content") for item in _objects(body.get("instances"))]
+    texts = body.get("texts")
+    found = texts if isinstance(texts, list) else [item.get("content") for item in _objects(body.get("instances"))]
     found = found or [_parts(item) for item in (*_objects(body.get("requests")), body)]
     return "openai-embeddings", {"input": [text for text in found if text]}
 
