@@ -20,9 +20,9 @@ from weighbridge.core.dialects.body import (
     want,
 )
 from weighbridge.core.dialects.splice import Changes, keep_items, splice
-from weighbridge.core.dialects.turns import kept
+from weighbridge.core.dialects.turns import kept, speakers
 from weighbridge.core.errors import Reason, Refused, machine_part
-from weighbridge.core.model import Call, Json, Message, OutputSchema, RawCall, Role, Tool, ToolResult
+from weighbridge.core.model import Call, Json, Message, OutputSchema, RawCall, Role, Tool
 
 NAME = "anthropic-messages"
 Body = Mapping[str, Any]
@@ -172,14 +172,9 @@ def amend(body: bytes, call: Call, amendment: Amendment) -> bytes:
     if amendment.model is not None:
         changes["model"] = amendment.model
     if amendment.drop_turns:
-        body = keep_items(body, "messages", kept(_roles(body), amendment.drop_turns))
+        said = speakers(_message(turn, "") for turn in decode(body)["messages"])
+        body = keep_items(body, "messages", kept(said, amendment.drop_turns))
     return splice(body, changes)
-
-
-def _roles(body: bytes) -> list[Role]:
-    """Roles of `messages`, with what tools answered told apart from what a user said."""
-    said = [_message(turn, "") for turn in decode(body)["messages"]]
-    return ["tool" if any(isinstance(p, ToolResult) for p in m.parts) else m.role for m in said]
 
 
 _TYPES: Mapping[Reason, str] = {

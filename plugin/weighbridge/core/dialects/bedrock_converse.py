@@ -14,9 +14,9 @@ from weighbridge.core.dialects.base import Amendment, Dialect
 from weighbridge.core.dialects.bedrock_answer import meter, usage
 from weighbridge.core.dialects.body import decode, malformed, model_of, need, objects, positive_int, rfc3339, want
 from weighbridge.core.dialects.splice import Changes, keep_items, splice
-from weighbridge.core.dialects.turns import kept
+from weighbridge.core.dialects.turns import kept, speakers
 from weighbridge.core.errors import Reason, Refused, machine_part
-from weighbridge.core.model import Call, Json, Message, OutputSchema, RawCall, Role, Tool, ToolResult, Unseen
+from weighbridge.core.model import Call, Json, Message, OutputSchema, RawCall, Role, Tool, Unseen
 
 NAME = "bedrock-converse"
 Body = Mapping[str, Any]
@@ -154,14 +154,9 @@ def amend(body: bytes, call: Call, amendment: Amendment) -> bytes:
     if amendment.model is not None and "modelId" in decode(body):
         changes["modelId"] = amendment.model
     if amendment.drop_turns:
-        body = keep_items(body, "messages", kept(_roles(body), amendment.drop_turns))
+        said = speakers(_message(turn, "") for turn in decode(body)["messages"])
+        body = keep_items(body, "messages", kept(said, amendment.drop_turns))
     return splice(body, changes)
-
-
-def _roles(body: bytes) -> list[Role]:
-    """Roles of `messages`, with what tools answered told apart from what a user said."""
-    said = [_message(turn, "") for turn in decode(body)["messages"]]
-    return ["tool" if any(isinstance(p, ToolResult) for p in m.parts) else m.role for m in said]
 
 
 _TYPES: Mapping[Reason, str] = {

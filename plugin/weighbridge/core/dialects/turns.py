@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from weighbridge.core.model import Role
+from weighbridge.core.model import Message, Role, ToolResult
 
 
 def kept(roles: Sequence[Role], drop: int) -> frozenset[int]:
@@ -15,3 +15,8 @@ def kept(roles: Sequence[Role], drop: int) -> frozenset[int]:
     starts = sorted({first, *begins})
     stays_from = starts[min(drop, len(starts) - 1)]
     return frozenset(i for i, role in enumerate(roles) if role == "system" or i >= stays_from)
+
+
+def speakers(messages: Iterable[Message]) -> list[Role]:
+    """Roles of messages, with what tools answered told apart from what a user said."""
+    return ["tool" if any(isinstance(p, ToolResult) for p in m.parts) else m.role for m in messages]
