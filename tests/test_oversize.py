@@ -90,7 +90,7 @@ def test_what_is_read_whole(gate: Gate) -> None:
 
 def test_a_count_is_of_all_of_it(gate: Gate) -> None:
     raw = chat(GIANT)
-    whole = gate.scale.weigh(RawCall(raw.dialect, raw.body, counts=True), Rules()).estimate
+    whole = gate.scale.count(RawCall(raw.dialect, raw.body, counts=True), Rules()).estimate
     assert whole.whole and whole.tokens > 500_000
 
 

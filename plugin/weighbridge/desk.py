@@ -63,13 +63,6 @@ class Scale:
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Configured provider -> the name its host goes by in tables, where that is another."""
 
-    def weigh(self, raw: RawCall, rules: Rules) -> Weighed:
-        """Parse and count a request, trimmed or rerouted where a policy says so.  Raises Refused for
-        a body that cannot be read."""
-        weighed = self.count(raw, rules)
-        rule = context.exceeded(weighed.policies, weighed.estimate)
-        return weighed if rule is None or raw.counts else self.detoured(raw, rules, rule)
-
     def detoured(self, raw: RawCall, rules: Rules, rule: ContextRule) -> Weighed:
         """A request too long for a rule, by the way out the rule names: rerouted, or trimmed."""
         if rule.on_exceed == "reroute":

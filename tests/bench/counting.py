@@ -98,7 +98,7 @@ def against_bills(traffic: Path, scale: Scale, peers: Sequence[Peer]) -> Mapping
     with OPENERS[traffic.suffix](traffic) if traffic.suffix in OPENERS else traffic.open("rb") as lines:
         for line in lines:
             exchange = read(json.loads(line))
-            weighed = scale.weigh(exchange.raw, Rules())
+            weighed = scale.count(exchange.raw, Rules())
             call = weighed.call
             if exchange.left_out(call):
                 continue
@@ -164,7 +164,7 @@ def _again(count: Callable[[list[dict[str, str]]], float], messages: list[dict[s
 def _ours(scale: Scale, messages: list[dict[str, str]]) -> float:
     body = json.dumps({"model": MODEL, "messages": messages}).encode()
     begun = perf_counter()
-    scale.weigh(RawCall("openai-chat", body, provider="openai"), Rules())
+    scale.count(RawCall("openai-chat", body, provider="openai"), Rules())
     return perf_counter() - begun
 
 

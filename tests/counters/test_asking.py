@@ -169,7 +169,7 @@ def test_the_models_own_window_is_a_limit_too(gate: Callable[..., Gate], provide
 
 def upper_of(words: int) -> int:
     scale = Scale(Catalogue(MODELS), lambda name: Words(), lambda call: "anthropic")
-    return scale.weigh(raw("weighed " * words, counts=True), Rules()).estimate.upper
+    return scale.count(raw("weighed " * words, counts=True), Rules()).estimate.upper
 
 
 def test_an_exact_count_spares_the_detour(gate: Callable[..., Gate], provider: Provider) -> None:

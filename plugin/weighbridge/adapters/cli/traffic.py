@@ -75,7 +75,7 @@ def weigh(line: bytes, number: int, on: Scale) -> Row:
         row = json.loads(line)
         name = str(row.get("id") or name) if isinstance(row, dict) else name
         exchange = read(row)
-        return Row(name, exchange, on.weigh(exchange.raw, Rules()))
+        return Row(name, exchange, on.count(exchange.raw, Rules()))
     except Refused as error:
         return Row(name, error=error.message)
     except (ValueError, RecursionError) as error:
