@@ -216,7 +216,7 @@ class Desk:
         id = self._new_id()
         planned = self._plan(weighed, rules, id)
         if not planned.reserve.holds:
-            return admit(planned, Granted(planned.reserve.want, (), self.now()))
+            return admit(planned, Granted(planned.reserve.want, (), self.now(), planned.reserve.want))
         try:
             grant = yield from ask(planned.reserve)
             while isinstance(grant, Moved):

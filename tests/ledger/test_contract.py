@@ -52,7 +52,7 @@ def test_nothing_touched_is_nothing(store: Store) -> None:
 def test_holds_on_every_counter(store: Store) -> None:
     holds = (Hold(USD, 1000, 10, 1500), Hold(REQUESTS, 5, 1), Hold(TOKENS, None, 3, 1000))
     answer = store.run(Reserve("r", holds, want=101, least=101, lease_ms=LEASE, now=7))
-    assert answer == Granted(101, (State(0, 162), State(0, 1), State(0, 104)), 7)
+    assert answer == Granted(101, (State(0, 162), State(0, 1), State(0, 104)), 7, 101)
     assert store.run(Peek((TOKENS, USD))) == (State(0, 104), State(0, 162))
     assert store.run(OpenHolds()) == (("r", 7 + LEASE),)
 
@@ -69,7 +69,7 @@ def test_grants_what_there_is_room_for(store: Store, limit: int, units: int) -> 
         assert answer == Short((State(0, 0), State(0, 0)), (0,), units, 0)
         assert store.run(OpenHolds()) == ()
     else:
-        assert answer == Granted(units, (State(0, 10 + -(-units * 3 // 2)), State(0, 1)), 0)
+        assert answer == Granted(units, (State(0, 10 + -(-units * 3 // 2)), State(0, 1)), 0, units)
 
 
 def test_refusal_names_every_counter_in_the_way(store: Store) -> None:
@@ -83,7 +83,7 @@ def test_refusal_names_every_counter_in_the_way(store: Store) -> None:
 
 def test_shadow_never_refuses(store: Store) -> None:
     answer = store.run(Reserve("r", one(10**12, limit=None), now=0))
-    assert answer == Granted(0, (State(0, 10**12),), 0)
+    assert answer == Granted(0, (State(0, 10**12),), 0, 0)
 
 
 def test_a_limit_of_zero_refuses_all_but_nothing(store: Store) -> None:
@@ -94,21 +94,21 @@ def test_a_limit_of_zero_refuses_all_but_nothing(store: Store) -> None:
 def test_two_holds_on_one_counter_add_up(store: Store) -> None:
     holds = (Hold(USD, 100, 10, 333), Hold(USD, 100, 5, 334))
     answer = store.run(Reserve("r", holds, want=1000, least=1, now=0))
-    assert answer == Granted(126, (State(0, 100), State(0, 100)), 0)
+    assert answer == Granted(126, (State(0, 100), State(0, 100)), 0, 126)
     assert holds[0].amount(126) + holds[1].amount(126) == 100
     store.run(Settle("r", now=1))
     assert peek(store) == State(0, 0)
 
 
 def test_no_counters_at_all(store: Store) -> None:
-    assert store.run(Reserve("r", (), want=5, least=5, now=3)) == Granted(5, (), 3)
+    assert store.run(Reserve("r", (), want=5, least=5, now=3)) == Granted(5, (), 3, 5)
     assert store.run(Settle("r", now=4)) == Settled("settled", 4)
 
 
 def test_the_largest_amounts_stay_exact(store: Store) -> None:
-    assert store.run(Reserve("r", one(LARGEST - 1, limit=LARGEST), now=0)) == Granted(0, (State(0, LARGEST - 1),), 0)
+    assert store.run(Reserve("r", one(LARGEST - 1, limit=LARGEST), now=0)) == Granted(0, (State(0, LARGEST - 1),), 0, 0)
     assert isinstance(store.run(Reserve("s", one(2, limit=LARGEST), now=0)), Short)
-    assert store.run(Reserve("t", one(1, limit=LARGEST), now=0)) == Granted(0, (State(0, LARGEST),), 0)
+    assert store.run(Reserve("t", one(1, limit=LARGEST), now=0)) == Granted(0, (State(0, LARGEST),), 0, 0)
     store.run(Settle("r", (Charge(USD, LARGEST),), now=0))
     store.run(Settle("t", (Charge(USD, 5),), now=0))
     assert peek(store) == State(LARGEST, 0)
@@ -116,8 +116,8 @@ def test_the_largest_amounts_stay_exact(store: Store) -> None:
 
 def test_the_same_id_again_holds_nothing_more(store: Store) -> None:
     wide = (Hold(USD, 100, 10, 1000),)
-    assert store.run(Reserve("r", wide, want=500, least=1, now=0)) == Granted(90, (State(0, 100),), 0)
-    assert store.run(Reserve("r", wide, want=500, least=400, now=1)) == Granted(90, (State(0, 100),), 1)
+    assert store.run(Reserve("r", wide, want=500, least=1, now=0)) == Granted(90, (State(0, 100),), 0, 90)
+    assert store.run(Reserve("r", wide, want=500, least=400, now=1)) == Granted(90, (State(0, 100),), 1, 90)
     after = 31 * 24 * HOUR
     assert store.run(Reserve("r", wide, want=1, now=after)).units == 90  # type: ignore[union-attr]
 
@@ -125,13 +125,13 @@ def test_the_same_id_again_holds_nothing_more(store: Store) -> None:
 def test_an_ended_id_holds_nothing_again(store: Store) -> None:
     store.run(Reserve("r", (Hold(USD, 100, 10, 1000),), want=5, least=5, now=0))
     store.run(Settle("r", (Charge(USD, 3),), now=1))
-    assert store.run(Reserve("r", one(10), now=2)) == Granted(5, (State(3, 0),), 2)
+    assert store.run(Reserve("r", one(10), now=2)) == Granted(5, (State(3, 0),), 2, 5)
     assert store.run(OpenHolds()) == ()
 
 
 def test_a_release_that_overtakes_its_reserve(store: Store) -> None:
     assert store.run(Settle("r", now=1)) == Settled("late", 1)
-    assert store.run(Reserve("r", one(10), want=5, least=5, now=2)) == Granted(0, (State(0, 0),), 2)
+    assert store.run(Reserve("r", one(10), want=5, least=5, now=2)) == Granted(0, (State(0, 0),), 2, 0)
     assert peek(store) == State(0, 0)
 
 
@@ -193,7 +193,7 @@ def test_no_phantom_clamp_after_many_expired(store: Store) -> None:
     for number in range(10):
         store.run(Reserve(f"r{number}", one(10), lease_ms=LEASE, now=0))
     answer = store.run(Reserve("s", (Hold(USD, 100, 0, 1000),), want=100, least=1, now=LEASE))
-    assert answer == Granted(100, (State(0, 100),), LEASE)
+    assert answer == Granted(100, (State(0, 100),), LEASE, 100)
 
 
 def test_renewal(store: Store) -> None:

@@ -134,7 +134,7 @@ def _decision(detour: Amendment, lowered: bool) -> Decision:
 
 def unheld(planned: Plan) -> Ticket:
     """A ticket without a hold, for a store that is down and a policy that says `admit`."""
-    return admit(planned, Granted(planned.reserve.want, (), 0))
+    return admit(planned, Granted(planned.reserve.want, (), 0, planned.reserve.want))
 
 
 def ceiling(model: Model, policies: tuple[Policy, ...], inputs: int = 1) -> int | None:

@@ -21,7 +21,7 @@ def decide(reserve: Reserve, states: tuple[State, ...], now: int) -> Granted | S
     """
     fits = most_units(reserve, states)
     if fits >= reserve.least:
-        return Granted(fits, _after(reserve.holds, states, fits), now)
+        return Granted(fits, _after(reserve.holds, states, fits), now, fits)
     need = _needs(reserve.holds, reserve.want)
     pairs = zip(reserve.holds, states, strict=True)
     lacking = tuple(i for i, (hold, state) in enumerate(pairs) if not _has_room(hold, state, need))

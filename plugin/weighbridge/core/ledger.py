@@ -15,7 +15,7 @@ clamp is decided where the money is, and cannot race.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote, unquote
 
@@ -39,20 +39,32 @@ class Counter:
     """First millisecond of the window; 0 where it has none."""
     end: int = 0
     """First millisecond after the window; 0 where it never ends."""
+    span: int = 0
+    """Milliseconds a rolling window looks back; 0 for any other.  Then `start` and `end` are those of
+    the bucket being filled, and a limit is held against all of `buckets()` together."""
     field: str = field(init=False, compare=False, repr=False)
     """The counter's name in the store.  Values are quoted, so no value can imitate another."""
 
     def __post_init__(self) -> None:
         scope = "&".join(f"{_quoted(k)}={_quoted(v)}" for k, v in self.scope)
-        name = f"{_quoted(self.policy)}|{self.unit}|{_quoted(self.window)}|{scope}|{self.start}|{self.end}"
-        object.__setattr__(self, "field", name)
+        window = f"{_quoted(self.window)}|{scope}|{self.start}|{self.end}|{self.span}"
+        object.__setattr__(self, "field", f"{_quoted(self.policy)}|{self.unit}|{window}")
 
     @classmethod
     def parse(cls, text: str) -> Counter:
         """The counter a store's field names.  Raises ValueError where it is none."""
-        policy, unit, window, scope, start, end = text.split("|")
+        policy, unit, window, scope, start, end, span = text.split("|")
         pairs = tuple((unquote(k), unquote(v)) for k, _, v in (p.partition("=") for p in scope.split("&") if p))
-        return cls(unquote(policy), unit, unquote(window), pairs, int(start), int(end))  # type: ignore[arg-type]
+        numbers = int(start), int(end), int(span)
+        return cls(unquote(policy), unit, unquote(window), pairs, *numbers)  # type: ignore[arg-type]
+
+    def buckets(self) -> tuple[Counter, ...]:
+        """What its limit is held against: itself, and before it the buckets of a rolling window."""
+        if not self.span:
+            return (self,)
+        length = self.end - self.start
+        back = range(0, -(-self.span // length) + 1)
+        return tuple(replace(self, start=self.start - n * length, end=self.end - n * length) for n in back)
 
 
 def _quoted(text: str) -> str:
@@ -70,6 +82,9 @@ class Hold:
     """Held whatever is generated (the prompt, or the request itself)."""
     per_output: int = 0
     """Thousandths of the unit for each output token granted."""
+    history: str = ""
+    """Where the store remembers what calls like this one returned.  Then only the output to be
+    expected is held at first, and `Extend` holds more as the answer grows; "": hold all of it."""
 
     def amount(self, units: int) -> int:
         """Held for `units` output tokens, rounded up."""
@@ -83,7 +98,7 @@ def affine(fixed: int, per_output: int, units: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A counter as it stands."""
+    """A counter as it stands; of a rolling window, all its buckets together."""
 
     spent: int
     held: int
@@ -100,10 +115,13 @@ class Granted:
     """All counters had room: the amounts are held under the call's id."""
 
     units: int
-    """Output tokens held for; fewer than wanted when a counter had less room."""
+    """Output tokens the call may generate; fewer than wanted when a counter had less room."""
     states: tuple[State, ...]
     """Each counter with this hold in it, in the order asked."""
     now: int
+    covered: int
+    """Output tokens held for on every counter: `units`, or fewer where a hold goes by its history.
+    Beyond them, extend first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +157,27 @@ class Reserve(Verb["Granted | Short | Moved"]):
     lease_ms: int = 120_000
     now: int | None = None
     """The clock, in tests only; None: the store's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The hold asked about is no longer open."""
+
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extend(Verb["Granted | Short | Ended"]):
+    """Hold for more output than is covered: on every counter that went by its history, or on none.
+    Asking again for what is covered already changes nothing."""
+
+    id: str
+    holds: tuple[Hold, ...]
+    """Those of the reservation."""
+    units: int
+    """Output tokens to cover, all choices together.  Fewer are granted where a counter has less
+    room, but more than were covered; else the answer is Short."""
+    now: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +233,8 @@ class Settled:
 
     outcome: Outcome
     now: int
+    states: tuple[State, ...] = ()
+    """Each charged counter afterwards, in the order charged; empty where nothing was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +246,9 @@ class Settle(Verb[Settled]):
     charges: tuple[Charge, ...] = ()
     entry: Entry | None = None
     now: int | None = None
+    output: int | None = None
+    """Output tokens to remember in `histories`; None: nobody knows."""
+    histories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ class MemoryStore:
         now = self._clock() if verb.now is None else verb.now
         self._sweep(now)
         if record := self._holds.get(verb.id):
-            return Granted(record.units, self._states(verb), now)
+            return Granted(record.units, self._states(verb), now, record.units)
         if any(h.counter.end and not h.counter.start <= now < h.counter.end for h in verb.holds):
             return Moved(now)
         decided = decide(verb, self._states(verb), now)

@@ -177,7 +177,7 @@ def _states(numbers: Sequence[int]) -> tuple[State, ...]:
 def _reserved(verb: Reserve, command: Command, reply: Any) -> Granted | Short | Moved:
     match reply:
         case [b"granted", int(now), int(units), list(states)]:
-            return Granted(units, _states(states), now)
+            return Granted(units, _states(states), now, units)
         case [b"short", int(now), int(fits), list(lacking), list(states)]:
             return Short(_states(states), tuple(lacking), fits, now)
         case [b"moved", int(now)]:
