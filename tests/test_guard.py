@@ -12,9 +12,10 @@ import pytest
 from weighbridge.core.admission import Ticket
 from weighbridge.core.catalogue import Catalogue
 from weighbridge.core.errors import Refused, StoreUnavailable
-from weighbridge.core.ledger import Counters, Entries, OpenHolds, Put, Reserve, Settle, Verb
+from weighbridge.core.ledger import Counters, Entries, OpenHolds, Reserve, Settle, Verb
 from weighbridge.core.model import NeverSent, Principal, RawCall, Reported, Usage
 from weighbridge.core.policy import parse, shelf
+from weighbridge.core.shelves import Put
 from weighbridge.desk import SETTLE_PAUSES, Desk, Scale
 from weighbridge.guard import AsyncGuard, Guard
 from weighbridge.hooks import Admitted, Closed, Event, TurnedAway, Unsettled

@@ -10,10 +10,10 @@ import pytest
 from weighbridge import desk as module
 from weighbridge.core.catalogue import Catalogue
 from weighbridge.core.errors import Refused
-from weighbridge.core.ledger import Put
 from weighbridge.core.model import Principal, RawCall
 from weighbridge.core.policy import parse, shelf
 from weighbridge.core.policy.model import Rules
+from weighbridge.core.shelves import Put
 from weighbridge.desk import Desk, Scale
 from weighbridge.guard import Guard
 from weighbridge.ledger.memory import MemoryStore
@@ -59,7 +59,7 @@ def gate() -> Gate:
     return Gate()
 
 
-GIANT = ("weighed and \"found\" wanting\n" * (MEGABYTES // 27))[:MEGABYTES]
+GIANT = ('weighed and "found" wanting\n' * (MEGABYTES // 27))[:MEGABYTES]
 
 
 def test_the_refusal_is_the_same_and_most_of_it_is_not_read(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,12 +24,13 @@ from weighbridge.core.dialects.sketch import giants, sketch
 from weighbridge.core.errors import Refused, StoreError, StoreUnavailable
 from weighbridge.core.flow import Flow, Pause, ask, heavy
 from weighbridge.core.grant import decide
-from weighbridge.core.ledger import Fetch, Granted, Moved, Peek, Settled, Version
+from weighbridge.core.ledger import Granted, Moved, Peek, Settled
 from weighbridge.core.model import Call, Ending, RawCall
 from weighbridge.core.policy import context, shelf
 from weighbridge.core.policy.budget import facts_of, matching
 from weighbridge.core.policy.model import ContextRule, Rules
 from weighbridge.core.settlement import settle
+from weighbridge.core.shelves import Fetch, Version
 from weighbridge.counters import Remote
 from weighbridge.hooks import Admitted, Closed, Hook, TurnedAway, Unsettled
 

@@ -15,9 +15,9 @@ from weighbridge.core.catalogue import Catalogue
 from weighbridge.core.counting.calibration import UNCALIBRATED, Calibration, read
 from weighbridge.core.errors import ConfigError
 from weighbridge.core.hosts import provider_at
-from weighbridge.core.ledger import Put
 from weighbridge.core.model import Call, RawCall
 from weighbridge.core.policy import shelf
+from weighbridge.core.shelves import Put
 from weighbridge.counters import APIS, Account, Remote, When
 from weighbridge.desk import Desk, Scale
 from weighbridge.guard import AsyncGuard, Guard

@@ -9,8 +9,8 @@ from click.testing import CliRunner, Result
 
 from adapters.commands import POLICIES, Run, until
 from weighbridge.adapters.cli import cli
-from weighbridge.core.ledger import Fetch, Put
 from weighbridge.core.policy import shelf
+from weighbridge.core.shelves import Fetch, Put
 from weighbridge.ledger import Store
 from weighbridge.ledger.embedded import socket_path
 from weighbridge.settings import load, read_policies

@@ -20,9 +20,10 @@ from starlette.websockets import WebSocket
 
 from weighbridge.adapters.asgi import Weighbridge
 from weighbridge.core.errors import Refused
-from weighbridge.core.ledger import Counters, Entries, Entry, OpenHolds, Put
+from weighbridge.core.ledger import Counters, Entries, Entry, OpenHolds
 from weighbridge.core.model import Principal
 from weighbridge.core.policy import parse, shelf
+from weighbridge.core.shelves import Put
 from weighbridge.ledger import Store
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}

@@ -6,8 +6,8 @@ import pytest
 
 from adapters.commands import Run, answer, one_line
 from weighbridge.core import keys
-from weighbridge.core.ledger import Fetch
 from weighbridge.core.model import Principal
+from weighbridge.core.shelves import Fetch
 from weighbridge.ledger import Store
 from weighbridge.wiring import clock
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from adapters.commands import POLICIES, Run, answer
-from weighbridge.core.ledger import Charge, Counter, Entry, Fetch, Hold, Reserve, Settle
+from weighbridge.core.ledger import Charge, Counter, Entry, Hold, Reserve, Settle
 from weighbridge.core.policy import shelf
 from weighbridge.core.policy.window import bounds
+from weighbridge.core.shelves import Fetch
 from weighbridge.ledger import Store
 from weighbridge.wiring import clock
 

@@ -14,10 +14,10 @@ from gateway.upstream import Answer, Break, Pause, Seen, Upstream, serving
 from weighbridge.core.admission import Ticket, Weighed
 from weighbridge.core.catalogue import Catalogue
 from weighbridge.core.errors import Refused
-from weighbridge.core.ledger import Put
 from weighbridge.core.model import Principal, RawCall
 from weighbridge.core.policy import parse, shelf
 from weighbridge.core.policy.model import Rules
+from weighbridge.core.shelves import Put
 from weighbridge.counters import APIS, Account, Remote
 from weighbridge.desk import Desk, Scale
 from weighbridge.guard import AsyncGuard, Guard

@@ -17,17 +17,14 @@ from weighbridge.core.ledger import (
     Counters,
     Entries,
     Entry,
-    Fetch,
     Hold,
-    Look,
     OpenHolds,
     Peek,
-    Put,
     Renew,
     Reserve,
     Settle,
-    Version,
 )
+from weighbridge.core.shelves import Fetch, Look, Put, Version
 from weighbridge.ledger import Store
 
 USD = Counter("month", "nano_usd", "lifetime", ())

@@ -7,19 +7,8 @@ from typing import Any
 import pytest
 
 from weighbridge.core.errors import ConfigError
-from weighbridge.core.ledger import (
-    LARGEST,
-    Charge,
-    Counter,
-    Counters,
-    Hold,
-    OpenHolds,
-    Put,
-    Renew,
-    Reserve,
-    Settle,
-    Version,
-)
+from weighbridge.core.ledger import LARGEST, Charge, Counter, Counters, Hold, OpenHolds, Renew, Reserve, Settle
+from weighbridge.core.shelves import Put, Version
 from weighbridge.ledger import Store
 
 USD = Counter("month", "nano_usd", "month", (), 0, 1000)

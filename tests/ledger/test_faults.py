@@ -14,20 +14,8 @@ import redis
 from ledger.servers import Proxy, Server, binaries
 from ledger.stores import fresh
 from weighbridge.core.errors import StoreUnavailable
-from weighbridge.core.ledger import (
-    Charge,
-    Counter,
-    Entries,
-    Entry,
-    Granted,
-    Hold,
-    Peek,
-    Put,
-    Renew,
-    Reserve,
-    Settle,
-    State,
-)
+from weighbridge.core.ledger import Charge, Counter, Entries, Entry, Granted, Hold, Peek, Renew, Reserve, Settle, State
+from weighbridge.core.shelves import Put
 from weighbridge.ledger import Store
 from weighbridge.ledger.faults import NOT_NOW, fault, place_of
 from weighbridge.ledger.redis import AsyncRedisStore, RedisStore

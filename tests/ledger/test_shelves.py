@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from weighbridge.core.ledger import Counter, Fetch, Hold, Look, Peek, Put, Reserve, State, Version
+from weighbridge.core.ledger import Counter, Hold, Peek, Reserve, State
+from weighbridge.core.shelves import Fetch, Look, Put, Version
 from weighbridge.ledger import Store
 
 USD = Counter("month", "nano_usd", "lifetime", ())

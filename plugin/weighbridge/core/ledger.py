@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 from urllib.parse import quote, unquote
 
 T = TypeVar("T")
@@ -287,39 +287,3 @@ class Entries(Verb["tuple[Entry, ...]"]):
     after: str = ""
     """The last entry's `cursor`: the page starts behind it; "" starts at `since`."""
     most: int = 1000
-
-
-Shelf = Literal["policies", "keys"]
-
-
-@dataclass(frozen=True, slots=True)
-class Fetch(Verb["Mapping[str, Any]"]):
-    """All documents of a shelf, by name."""
-
-    shelf: Shelf
-
-
-@dataclass(frozen=True, slots=True)
-class Look(Verb["Any"]):
-    """One document of a shelf, or None."""
-
-    shelf: Shelf
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Version(Verb[int]):
-    """A number that grows with every change of a shelf (0: never written)."""
-
-    shelf: Shelf
-
-
-@dataclass(frozen=True, slots=True)
-class Put(Verb[int]):
-    """Write documents and drop names in one step; answers the shelf's new version."""
-
-    shelf: Shelf
-    documents: Mapping[str, Any]
-    drop: tuple[str, ...] = ()
-    only_if_empty: bool = False
-    """Write only where the shelf has never been written (policies applied at start)."""

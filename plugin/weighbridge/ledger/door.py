@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from weighbridge.core.errors import ConfigError
-from weighbridge.core.ledger import LARGEST, Charge, Counter, Hold, Put, Renew, Reserve, Settle, Verb
+from weighbridge.core.ledger import LARGEST, Charge, Counter, Hold, Renew, Reserve, Settle, Verb
+from weighbridge.core.shelves import Put
 
 LONGEST_ID = 256
 MOST_COUNTERS = 500

@@ -16,13 +16,10 @@ from weighbridge.core.ledger import (
     Counters,
     Entries,
     Entry,
-    Fetch,
     Granted,
-    Look,
     Moved,
     OpenHolds,
     Peek,
-    Put,
     Renew,
     Reserve,
     Settle,
@@ -30,8 +27,8 @@ from weighbridge.core.ledger import (
     Short,
     State,
     Verb,
-    Version,
 )
+from weighbridge.core.shelves import Fetch, Look, Put, Version
 from weighbridge.ledger.door import check
 from weighbridge.ledger.journal import document_of, document_text, entry_of, entry_text
 from weighbridge.ledger.upkeep import HOUR, Upkeep, purge_at

@@ -22,14 +22,11 @@ from weighbridge.core.ledger import (
     Counter,
     Counters,
     Entries,
-    Fetch,
     Granted,
     Hold,
-    Look,
     Moved,
     OpenHolds,
     Peek,
-    Put,
     Renew,
     Reserve,
     Settle,
@@ -37,8 +34,8 @@ from weighbridge.core.ledger import (
     Short,
     State,
     Verb,
-    Version,
 )
+from weighbridge.core.shelves import Fetch, Look, Put, Version
 from weighbridge.ledger.door import check
 from weighbridge.ledger.journal import document_of, document_text, entry_of, entry_text
 from weighbridge.ledger.upkeep import Upkeep, placed

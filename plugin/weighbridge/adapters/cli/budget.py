@@ -12,9 +12,10 @@ from weighbridge.adapters.cli import options, show
 from weighbridge.adapters.cli.named import unknown
 from weighbridge.adapters.cli.session import ledger
 from weighbridge.core.dialects.body import rfc3339
-from weighbridge.core.ledger import Counter, Counters, Fetch, State
+from weighbridge.core.ledger import Counter, Counters, State
 from weighbridge.core.policy import shelf
 from weighbridge.core.policy.model import Policy
+from weighbridge.core.shelves import Fetch
 from weighbridge.ledger import Store
 
 Report = dict[str, Any]

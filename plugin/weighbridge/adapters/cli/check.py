@@ -13,8 +13,8 @@ from weighbridge.adapters.cli import options, show
 from weighbridge.adapters.cli.session import raw_call, settings
 from weighbridge.core import keys, reply
 from weighbridge.core.errors import Refused
-from weighbridge.core.ledger import Fetch
 from weighbridge.core.model import Principal, RawCall
+from weighbridge.core.shelves import Fetch
 from weighbridge.guard import Guard
 from weighbridge.ledger import Store
 

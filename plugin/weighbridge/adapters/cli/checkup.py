@@ -14,8 +14,9 @@ from weighbridge import modeltable, tokenizers, wiring
 from weighbridge.adapters.cli import redisserver
 from weighbridge.adapters.cli.finding import Finding
 from weighbridge.core.errors import WeighbridgeError
-from weighbridge.core.ledger import Fetch, OpenHolds, Version
+from weighbridge.core.ledger import OpenHolds
 from weighbridge.core.policy import shelf
+from weighbridge.core.shelves import Fetch, Version
 from weighbridge.ledger import Store
 from weighbridge.settings import Settings
 

@@ -14,7 +14,7 @@ from weighbridge.adapters.cli.session import ledger
 from weighbridge.core import keys
 from weighbridge.core.dialects.body import rfc3339
 from weighbridge.core.errors import ConfigError
-from weighbridge.core.ledger import Fetch, Put
+from weighbridge.core.shelves import Fetch, Put
 
 Documents = Mapping[str, Any]
 SECRET_BYTES = 32

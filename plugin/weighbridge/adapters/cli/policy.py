@@ -14,9 +14,9 @@ from rich.text import Text
 from weighbridge.adapters.cli import options, show
 from weighbridge.adapters.cli.named import unknown
 from weighbridge.adapters.cli.session import ledger
-from weighbridge.core.ledger import Fetch, Put
 from weighbridge.core.policy import parse, shelf
 from weighbridge.core.policy.model import Policy
+from weighbridge.core.shelves import Fetch, Put
 from weighbridge.ledger import Store
 from weighbridge.settings import read_policies
 from weighbridge.settings.source import parse as read_tree

@@ -8,8 +8,8 @@ from typing import Final
 
 from weighbridge import wiring
 from weighbridge.core import keys
-from weighbridge.core.ledger import Put
 from weighbridge.core.policy import shelf
+from weighbridge.core.shelves import Put
 from weighbridge.ledger import Store
 from weighbridge.settings import read_policies
 

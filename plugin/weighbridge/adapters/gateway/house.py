@@ -17,8 +17,8 @@ from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.body import decode
 from weighbridge.core.dialects.guess import guess
 from weighbridge.core.errors import Refused, StoreError
-from weighbridge.core.ledger import Version
 from weighbridge.core.model import Principal, RawCall
+from weighbridge.core.shelves import Version
 from weighbridge.guard import AsyncGuard
 
 log = logging.getLogger("weighbridge")

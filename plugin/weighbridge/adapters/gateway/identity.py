@@ -9,8 +9,8 @@ from urllib.parse import parse_qs
 
 from weighbridge.core import keys
 from weighbridge.core.errors import Refused, StoreError
-from weighbridge.core.ledger import Look, Version
 from weighbridge.core.model import Principal
+from weighbridge.core.shelves import Look, Version
 from weighbridge.desk import store_down
 from weighbridge.guard import AsyncGuard
 from weighbridge.settings import Settings
