@@ -114,11 +114,11 @@ def kind_of(scale: Scale) -> Kind:
 def _bound(call: Call, model: Model, scale: Scale) -> Bound:
     if own(model) and kind_of(scale) == "text":
         return OWN
-    bounds = BOUNDS.get(_rules(call, model), {})
+    bounds = BOUNDS.get(rules_of(call, model), {})
     return bounds.get(kind_of(scale)) or bounds.get("*", WIDEST)
 
 
-def _rules(call: Call, model: Model) -> str:
+def rules_of(call: Call, model: Model) -> str:
     if bare.fits(call):
         return "bare" if model.family == "openai" else "bare-scaled"
     if model.family == "openai" and call.dialect == "openai-responses":
