@@ -141,7 +141,7 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"extra": {"media_resolution": "LOW", "modalities": ["TEXT"], "thinking_budget": 0}},
     ),
     "json schemas": (
-        {"tools": {"functionDeclarations": [{"name": "f", "parameters": {}}, {"name": "g", "parameters_json_schema": {}}]}},
+        {"tools": {"functionDeclarations": [{"name": "f"}, {"name": "g", "parameters_json_schema": {}}]}},
         {"extra": {"json_schemas": ["g"]}},
     ),
     "tier": ({"serviceTier": "flex"}, {"tier": "flex"}),
