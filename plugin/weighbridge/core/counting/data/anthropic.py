@@ -29,13 +29,13 @@ class Rules:
     """Each further message."""
     tools: tuple[int, int] = (346, 313)
     """The hidden system prompt that comes with tools: choice (auto or none, any or one tool)."""
-    tool: float = 1.04
+    tool: float = 1.05
     """A tool written as JSON, beside its text's own weight."""
-    each: float = 5.0
+    each: float = 6.0
     """Each tool."""
-    calls: float = -25.0
+    calls: float = -14.0
     """A turn of the history with tool calls, ..."""
-    call: float = 66.0
+    call: float = 54.0
     """... each call in it with its result, beside the name and the arguments, ..."""
     argument: float = 16.0
     """... and each argument, beside its name and value."""
@@ -56,13 +56,13 @@ class Rules:
 
 VOCABULARY = "claude-2"
 TASK_BUDGET = 36.0
-V3 = Rules(text=Weights(token=1.0, shouted=0.385), foreign=Weights(token=1.06, grouped=1.0, joined=0.7))
+V3 = Rules(text=Weights(token=1.0, tripled=-2.0, shouted=0.385), foreign=Weights(token=1.06, grouped=1.0, joined=0.7))
 V47 = replace(
     V3,
     text=Weights(token=1.33, digit=-0.45),
     foreign=Weights(token=1.4, grouped=0.5),
     frame=9.0,
-    call=54.0,
+    call=45.0,
     edge=2576,
     squares=4784,
     remembers=True,
@@ -83,7 +83,7 @@ GENERATIONS = (
     (re.compile(r"3-opus"), replace(V3, tools=(530, 281))),
     (re.compile(r"3-sonnet"), replace(V3, tools=(159, 235))),
     (re.compile(r"3-haiku"), replace(V3, tools=(264, 340))),
-    (re.compile(r"claude-(v2|2|instant)"), replace(V3, frame=9.0, message=4.0)),
+    (re.compile(r"claude-(v2|2|instant)"), replace(V3, text=Weights(token=1.0, shouted=0.385), frame=9.0, message=4.0)),
 )
 """First match on the model's name; else V3 for the Claude 3 names and V47 for names still to come."""
 OLD = re.compile(r"claude-(3|2|instant|v2)")
