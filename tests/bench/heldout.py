@@ -47,7 +47,7 @@ ODD: Final = 0.005
 FITTED: Final[Mapping[str, Mapping[str, float]]] = {
     "anthropic": {
         "tool": 1.0, "each": 0, "calls": 0, "call": 50, "argument": 10, "message": 3, "thinking": 25, "adaptive": 0,
-        "image": 0, "page": 1600, "SCHEMA": 50, "SCHEMA_TOKEN": 1, "SCHEMA_BESIDE_TOOLS": 0, "THOUGHT": 0,
+        "image": 0, "page": 1600, "SCHEMA": 100, "SCHEMA_BESIDE_TOOLS": 0, "THOUGHT": 0,
         "TEXT_DOCUMENT": 30, "NAMED_DOCUMENT": 0, "FILE_IN_RESULT": 0,
     },
     "gemini": {

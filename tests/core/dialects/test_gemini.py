@@ -140,10 +140,6 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         config(mediaResolution="LOW", responseModalities=["TEXT"], thinkingConfig={"thinking_budget": 0}),
         {"extra": {"media_resolution": "LOW", "modalities": ["TEXT"], "thinking_budget": 0}},
     ),
-    "json schemas": (
-        {"tools": {"functionDeclarations": [{"name": "f"}, {"name": "g", "parameters_json_schema": {}}]}},
-        {"extra": {"json_schemas": ["g"]}},
-    ),
     "tier": ({"serviceTier": "flex"}, {"tier": "flex"}),
 }
 
