@@ -129,7 +129,7 @@ def samples(path: Path, folds: int) -> Iterator[Sample]:
 def _sample(exchange: Exchange, weighed: Weighed, counter: Counter, folds: int) -> Sample:
     call, model, scale = weighed.call, weighed.model, counter.count()
     plain = bare.fits(call)
-    rules = rules_of(call, model)
+    rules = rules_of(call, model, counter.host)
     found = Sample(
         id=exchange.id,
         fold=crc32(exchange.source.encode()) % folds,
