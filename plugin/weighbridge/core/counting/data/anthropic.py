@@ -58,7 +58,10 @@ class Rules:
 
 VOCABULARY = "claude-2"
 TASK_BUDGET = 36.0
-V3 = Rules(text=Weights(token=1.0, tripled=-2.0, starred=0.7, shouted=0.385), foreign=Weights(token=1.06, grouped=1.0, joined=0.7))
+V3 = Rules(
+    text=Weights(token=1.0, tripled=-2.0, starred=0.7, shouted=0.385),
+    foreign=Weights(token=1.06, grouped=1.0, joined=0.7),
+)
 V47 = replace(
     V3,
     tools=(354, 474),
