@@ -129,12 +129,12 @@ def samples(path: Path, folds: int) -> Iterator[Sample]:
 def _sample(exchange: Exchange, weighed: Weighed, counter: Counter, folds: int) -> Sample:
     call, model, scale = weighed.call, weighed.model, counter.count()
     plain = bare.fits(call)
-    rules = rules_of(call, model, counter.host)
+    rules, kind = rules_of(call, model, counter.host), exchange.kind(call)
     found = Sample(
         id=exchange.id,
         fold=crc32(exchange.source.encode()) % folds,
         family=model.family if call.generates else "embeddings",
-        kind=exchange.kind(call),
+        kind=f"{kind} (responses)" if (rules, kind) == ("openai-responses", "tools") else kind,
         billed=exchange.billed,
         tokens=counter.tokens(),
         cls=(rules, kind_of(scale)),
