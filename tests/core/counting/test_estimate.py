@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from dataclasses import replace
 
 import pytest
 from prompts import GPT, GPT5, WEATHER, user, weighed
@@ -134,7 +135,7 @@ def test_bare_inputs_have_no_frame(dialect: str) -> None:
 )
 def test_nothing_unseen_is_free(model: Model, part: Part, word: str) -> None:
     seen, found = weighed(model, user("hi")), weighed(model, user("hi", part))
-    assert found.upper >= seen.upper + 2000
+    assert found.upper >= seen.upper + 1000
     assert f"not seen: {word}" in found.method
 
 
@@ -170,3 +171,19 @@ def test_counting_stops_at_the_limit(model: Model, role: str) -> None:
 
 def test_a_limit_that_is_not_passed_changes_nothing() -> None:
     assert weighed(GPT, *HISTORY, limit=128_000) == weighed(GPT, *HISTORY)
+
+
+def test_an_unseen_image_is_bounded_by_its_models_geometry() -> None:
+    mini = replace(GPT, name="gpt-4o-mini")
+    for part in (Unseen("image file file-1"), Media("image", url="https://example.com/a.png")):
+        assert weighed(mini, user(part)).upper > 30_000
+        assert weighed(GPT, user(part)).upper < 1_300
+
+
+def test_thoughts_kept_by_the_provider_are_unseen_until_the_user_speaks_again() -> None:
+    call = Message("assistant", (ToolCall("get_weather", "{}", "c1"),))
+    kept, answer = Message("assistant", (Thinking(),)), Message("tool", (ToolResult((Text("mild"),), id="c1"),))
+    open_turn = weighed(GPT, user("hi"), kept, call, answer, dialect="openai-responses")
+    assert "not seen: reasoning kept by the provider" in open_turn.method
+    closed = weighed(GPT, user("hi"), kept, call, answer, user("go on"), dialect="openai-responses")
+    assert "not seen" not in closed.method

@@ -80,8 +80,7 @@ CLAUDE: dict[str, tuple[dict[str, Any], int, float]] = {
     "system": ({"system": "You are a scientist", "messages": say("Hello, Claude")}, 14, 0.05),
     "an image": ({"messages": LOOK}, 1551, 0.05),
     "thinking": ({"thinking": {"type": "enabled", "budget_tokens": 16_000}, "messages": PRIMES}, 88, 0.05),
-    # Recorded bills of this generation with a tool are nearer to our count than to the page's.
-    "a tool": ({"tools": [WEATHER], "messages": say("What's the weather like in San Francisco?")}, 403, 0.1),
+    "a tool": ({"tools": [WEATHER], "messages": say("What's the weather like in San Francisco?")}, 403, 0.05),
 }
 
 

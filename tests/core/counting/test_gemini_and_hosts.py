@@ -91,6 +91,20 @@ def test_functions() -> None:
     assert here - there == 14
 
 
+def test_two_point_oh_bills_no_json_schema() -> None:
+    def tokens(name: str, *json_schemas: str) -> int:
+        return gemini(name, *ASKED, tools=(WEIGH,), extra={"json_schemas": list(json_schemas)}).tokens
+
+    assert tokens("gemini-2.0-flash", "weigh") < tokens("gemini-2.0-flash", "other") == tokens("gemini-2.0-flash")
+    assert tokens("gemini-2.5-flash", "weigh") == tokens("gemini-2.5-flash")
+
+
+def test_what_is_said_behind_results_ends_the_turn_but_not_for_three_point_six() -> None:
+    living = (*ASKED, *CALLED, *ANSWERED)
+    added = [gemini(f"gemini-{v}-flash", *living, *ASKED).tokens for v in ("3", "3.6")]
+    assert added[1] - added[0] == pytest.approx(204 - 13, abs=2)
+
+
 def mp4(seconds: int, track: bytes) -> str:
     header = b"\0\0\0\x6cmvhd" + bytes(12) + struct.pack(">II", 1000, 1000 * seconds)
     return base64.b64encode(b"\0\0\0\x18ftypisom" + bytes(80) + b"moov" + header + b"hdlr" + track).decode()

@@ -26,6 +26,7 @@ from weighbridge.core.model import (
 )
 
 HELLO = {"role": "user", "parts": [{"text": "Hello"}]}
+JSON_SCHEMA = [{"name": "f", "description": "d", "parameters_json_schema": {"a": 1}}]
 
 
 def raw(body: Any, stream: bool = False) -> RawCall:
@@ -121,14 +122,10 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "schema": (config(responseSchema={"type": "OBJECT"}), {"schema": OutputSchema("", {"type": "OBJECT"})}),
     "json-schema": (config(_responseJsonSchema={"a": 1}), {"schema": OutputSchema("", {"a": 1})}),
     "tools": (
-        {
-            "tools": [
-                {"function_declarations": [{"name": "f", "description": "d", "parameters_json_schema": {"a": 1}}]},
-                {"googleSearch": {}},
-            ]
-        },
+        {"tools": [{"function_declarations": JSON_SCHEMA}, {"googleSearch": {}}]},
         {"tools": (Tool("f", "d", {"a": 1}), Tool("googleSearch", server="googleSearch"))},
     ),
+    "json-schemas": ({"tools": [{"functionDeclarations": JSON_SCHEMA}]}, {"extra": {"json_schemas": ["f"]}}),
     "any": (functions(mode="ANY"), {"tool_choice": "required", "extra": {}}),
     "none": (functions(mode="NONE"), {"tool_choice": "none"}),
     "validated": (functions(mode="VALIDATED"), {"tool_choice": "auto"}),

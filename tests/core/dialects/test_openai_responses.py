@@ -40,7 +40,7 @@ ITEMS: list[Any] = [
     ({"role": "user", "content": [{"type": "input_image", "image_url": "https://x/y.png", "detail": "high"}]},
      Message("user", (Media("image", url="https://x/y.png", detail="high"),))),
     ({"role": "user", "content": [{"type": "input_image", "file_id": "file-1"}]},
-     Message("user", (Unseen("file file-1"),))),
+     Message("user", (Unseen("image file file-1"),))),
     ({"role": "user", "content": [{"type": "input_file", "file_url": "https://x/y.pdf"}]},
      Message("user", (Media("document", url="https://x/y.pdf"),))),
     ({"type": "function_call", "name": "f", "arguments": "{}", "call_id": "c"},

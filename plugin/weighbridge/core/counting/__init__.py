@@ -114,16 +114,19 @@ def kind_of(scale: Scale) -> Kind:
 def _bound(call: Call, model: Model, scale: Scale) -> Bound:
     if own(model) and kind_of(scale) == "text":
         return OWN
-    bounds = BOUNDS.get(_rules(call, model), {})
+    bounds = BOUNDS.get(rules_of(call, model, scale.host), {})
     return bounds.get(kind_of(scale)) or bounds.get("*", WIDEST)
 
 
-def _rules(call: Call, model: Model) -> str:
+def rules_of(call: Call, model: Model, host: str) -> str:
+    """The counting rules of a call, for its bound."""
     if bare.fits(call):
         return "bare" if model.family == "openai" else "bare-scaled"
     if model.family == "openai" and call.dialect == "openai-responses":
         return "openai-responses"
-    return model.family if model.family in FAMILIES else "other"
+    if model.family in FAMILIES:
+        return model.family
+    return "other" if other.known(model, host) else "unknown"
 
 
 def _seen(tokens: int, bound: Bound) -> int:

@@ -66,7 +66,8 @@ def _schema(call: Call, schema: OutputSchema, rules: Rules, scale: Scale) -> Non
         scale.text("schema", _written(Tool(schema.name, schema.description, schema.schema)), rules.tool)
     else:
         scale.add("frame", data.SCHEMA + (data.SCHEMA_BESIDE_TOOLS if call.tools else 0.0))
-        scale.text("schema", _json(schema.schema), data.SCHEMA_TOKEN)
+        described = {"description": schema.description} if schema.description else {}
+        scale.text("schema", json.dumps({**schema.schema, **described}, indent=2, ensure_ascii=False))
 
 
 def _turns(messages: tuple[Message, ...]) -> float:

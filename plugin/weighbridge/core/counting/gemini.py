@@ -13,7 +13,20 @@ from weighbridge.core.counting.data.gemini import Rules
 from weighbridge.core.counting.data.unseen import SERVER_TOOL
 from weighbridge.core.counting.scale import Place, Scale
 from weighbridge.core.counting.text import Weights
-from weighbridge.core.model import Call, Json, Media, Model, Part, Text, Thinking, Tool, ToolCall, ToolResult, Unseen
+from weighbridge.core.model import (
+    Call,
+    Json,
+    Media,
+    Message,
+    Model,
+    Part,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolResult,
+    Unseen,
+)
 
 WORDS = ("title", "description", "format", "enum")
 CONTAINERS = frozenset(("properties", "items"))
@@ -43,10 +56,10 @@ def count(call: Call, model: Model, scale: Scale) -> None:
         rules = replace(rules, signature=0.0, result_page=rules.page)
     if call.schema is not None:
         scale.kinds.add("structured")
-    asked = [i for i, m in enumerate(call.messages) if m.role == "user" and not _answers(m.parts)]
+    asked = _asked(call.messages, rules)
     for index, message in enumerate(call.messages):
         place: Place = "system" if message.role == "system" else "messages"
-        rate = rules.signature if index > max(asked, default=-1) else 0.0
+        rate = rules.signature if index > asked else 0.0
         if rules.signature and not (rate and _signed(message.parts)):
             scale.add("frame", rules.unsigned * sum(isinstance(part, ToolCall) for part in message.parts))
         for part in message.parts:
@@ -60,8 +73,16 @@ def _served(call: Call, rules: Rules) -> Rules:
     return data.G3 if any(len(thought.signature) > data.SIGNED for thought in thoughts) else rules
 
 
-def _answers(parts: tuple[Part, ...]) -> bool:
-    return any(isinstance(part, ToolResult) for part in parts)
+def _asked(messages: tuple[Message, ...], rules: Rules) -> int:
+    """Index of the turn in which the user last spoke, rather than a tool; -1 without one."""
+    last, answers = -1, False
+    for index, message in enumerate(messages):
+        answers = any(isinstance(part, ToolResult) for part in message.parts) or (rules.joined and answers)
+        if message.role != "user":
+            answers = False
+        elif not answers:
+            last = index
+    return last
 
 
 def _signed(parts: tuple[Part, ...]) -> bool:
@@ -73,8 +94,11 @@ def _tools(call: Call, rules: Rules, scale: Scale) -> None:
     if functions:
         scale.kinds.add("tools")
         scale.add("frame", rules.block)
+    given = call.extra.get("json_schemas")
+    unbilled = given if isinstance(given, list) and not rules.json_schemas else []
     for tool in functions:
-        strings, properties, containers = _strings(tool)
+        unread = tool.name in unbilled
+        strings, properties, containers = _strings(replace(tool, schema={}) if unread else tool)
         scale.add("tools", rules.function + rules.container * containers)
         scale.add("tools", (rules.parameters if properties else 0.0) + rules.property * properties)
         scale.text("tools", tool.name, rules.name)

@@ -20,13 +20,12 @@ CHARACTERS_PER_PAGE = 2_000
 """Text on a PDF page where it cannot be read."""
 
 
-def reference(scale: Scale, part: Media | Unseen) -> None:
-    """Content that is elsewhere: named and bounded; it adds nothing to the best guess."""
-    if isinstance(part, Unseen):
-        bound = unseen.BY_WORD.get(part.what.split(" ", 1)[0], unseen.OTHER)
-        scale.hide(part.what, bound)
-    else:
-        scale.hide(f"{part.kind} by address", unseen.BY_WORD[part.kind])
+def reference(scale: Scale, part: Media | Unseen, image: int = unseen.IMAGE) -> None:
+    """Content that is elsewhere: named and bounded; it adds nothing to the best guess.  `image`: what a
+    large one costs this model."""
+    kind = part.what.split(" ", 1)[0] if isinstance(part, Unseen) else part.kind
+    what = part.what if isinstance(part, Unseen) else f"{part.kind} by address"
+    scale.hide(what, image if kind == "image" else unseen.BY_WORD.get(kind, unseen.OTHER))
 
 
 def size(part: Media) -> Size:

@@ -9,7 +9,7 @@ from math import floor
 from weighbridge.core.counting import files, geometry, media, render
 from weighbridge.core.counting.data import openai as data
 from weighbridge.core.counting.data.openai import Patches, Rules
-from weighbridge.core.counting.data.unseen import SERVER_TOOL
+from weighbridge.core.counting.data.unseen import PAGE_OF_TEXT, REASONING, SERVER_TOOL, WEB
 from weighbridge.core.counting.scale import Place, Scale
 from weighbridge.core.counting.text import slices
 from weighbridge.core.model import Call, Media, Message, Model, Part, Text, Thinking, ToolCall, ToolResult, Unseen
@@ -85,7 +85,7 @@ class _Chat:
         for tool in self._call.tools:
             if tool.server:
                 self._scale.kinds.add("server")
-                self._scale.hide(f"tool {tool.server}", SERVER_TOOL)
+                self._scale.hide(f"tool {tool.server}", WEB if tool.server.startswith("web_search") else SERVER_TOOL)
 
     def _joined(self, system: Message | None) -> None:
         """The block and the system message before it, encoded together; a message of its own without one."""
@@ -199,7 +199,7 @@ class _Chat:
             if isinstance(part, Media):
                 self._media(part)
             elif isinstance(part, Unseen):
-                media.reference(self._scale, part)
+                self._elsewhere(part)
 
     def _pages(self, part: Media) -> None:
         """A PDF: the text of its pages, and what is seen of each."""
@@ -208,6 +208,7 @@ class _Chat:
             count = media.pages(part)
             most = len(part.data) * 3 / 4 / data.PDF_BYTES_PER_TOKEN
             self._scale.add("media", min(count * data.PDF_TEXT_PER_PAGE, most))
+            self._scale.hide("text of a document", count * PAGE_OF_TEXT)
         else:
             count = len(texts)
             for text in texts:
@@ -215,9 +216,18 @@ class _Chat:
         seen = count * self._rules.pdf_page[1 if self._responses else 0]
         self._scale.add("media", data.OPENROUTER_PDF if self._routed else seen)
 
+    def _elsewhere(self, part: Media | Unseen) -> None:
+        detail = part.detail if isinstance(part, Media) else ""
+        media.reference(self._scale, part, image(data.PHOTO, detail, self._rules, self._responses))
+
     def _thoughts(self, turn: Message, index: int) -> None:
         for part in turn.parts:
-            if isinstance(part, Thinking) and part.signature:
+            if isinstance(part, Thinking) and not part.signature:
+                # Without its seal an item is read from where the provider keeps it.
+                if self._call.dialect == "openai-responses" and index > self._last_user:
+                    self._scale.kinds.add("hidden")
+                    self._scale.hide("reasoning kept by the provider", REASONING)
+            elif isinstance(part, Thinking):
                 self._scale.kinds.add("hidden")
                 sealed = data.SEALED.get(part.signature[:6], data.SEALED_ELSEWHERE)
                 if sealed.lasts or index > self._last_user:
@@ -226,7 +236,7 @@ class _Chat:
 
     def _media(self, part: Media) -> None:
         if not part.data:
-            media.reference(self._scale, part)
+            self._elsewhere(part)
         elif part.kind == "image":
             self._scale.kinds.add("image")
             self._scale.add("media", image(media.size(part), part.detail, self._rules, self._responses))

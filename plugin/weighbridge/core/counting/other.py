@@ -34,6 +34,11 @@ def rules_for(model: Model, host: str = "") -> Rules:
     return next((rules for pattern, rules in data.HOSTS if pattern.search(name)), data.PLAIN)
 
 
+def known(model: Model, host: str) -> bool:
+    """Whether anything is known of the model's template."""
+    return rules_for(model, host) is not data.PLAIN
+
+
 def count(call: Call, model: Model, scale: Scale) -> None:
     """Put a request on the scale."""
     rules = rules_for(model, scale.host)

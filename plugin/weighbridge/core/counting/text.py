@@ -65,6 +65,10 @@ class Weights:
     """Per digit."""
     grouped: float = 0.0
     """Per digit that stands in one token with the digit before it (OpenAI's join up to three)."""
+    tripled: float = 0.0
+    """Per three digits in a row (some have one token for them that the vocabulary has not)."""
+    starred: float = 0.0
+    """Per two asterisks (Markdown's bold)."""
     shouted: float = 0.0
     """Per blank between two capitals: a TEXT IN CAPITALS."""
     joined: float = 0.0
@@ -93,6 +97,8 @@ def weigh(tokens: int, text: str, weights: Weights) -> float:
         weights.token * tokens
         + weights.digit * digits
         + weights.grouped * (2 * threes + twos)
+        + weights.tripled * threes
+        + (weights.starred * text.count("**") if weights.starred else 0.0)
         + weights.shouted * classes.count(b"A A")
         + weights.joined * classes.count(b".\n")
     )

@@ -48,7 +48,7 @@ def _call(body: Body, raw: RawCall) -> Call:
         tier=tier(want(body, "serviceTier", str, "")),
         caches="",
         sounds="AUDIO" in want(config, "responseModalities", list, [], "generationConfig."),
-        extra=_extra(config, allowed),
+        extra=_extra(config, allowed, _json_schemas(body)),
     )
 
 
@@ -126,11 +126,18 @@ def _schema(config: Body) -> OutputSchema | None:
     return None if schema is None else OutputSchema("", schema)
 
 
-def _extra(config: Body, allowed: list[str]) -> dict[str, Json]:
+def _json_schemas(body: Body) -> list[str]:
+    """The functions whose parameters are given as a JSON schema, not in Gemini's own."""
+    functions = (function for item in several(body, "tools") for function in several(item, "functionDeclarations"))
+    return [function["name"] for function in functions if function.get("parametersJsonSchema") is not None]
+
+
+def _extra(config: Body, allowed: list[str], json_schemas: list[str]) -> dict[str, Json]:
     where = "generationConfig."
     thinking = member(config, "thinkingConfig", where)
     found = {
         "allowed_functions": allowed,
+        "json_schemas": list[Json](json_schemas),
         "media_resolution": want(config, "mediaResolution", str, "", where),
         "modalities": want(config, "responseModalities", list, [], where),
         "thinking_budget": thinking.get("thinkingBudget"),

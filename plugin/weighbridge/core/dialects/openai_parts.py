@@ -49,7 +49,7 @@ def _linked(kind: MediaKind, key: str) -> Callable[[Content, str], Part]:
     def read(content: Content, where: str) -> Part:
         link = content.get(key)
         if link is None and content.get("file_id") is not None:
-            return Unseen("file " + need(content, "file_id", str, where))
+            return Unseen(f"{kind} file " + need(content, "file_id", str, where))
         if isinstance(link, str):
             return by_reference(kind, link, want(content, "detail", str, "", where))
         link = need(content, key, dict, where)

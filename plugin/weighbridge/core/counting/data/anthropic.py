@@ -1,7 +1,7 @@
 """How Claude bills what is not plain text, by generation.
 
 Sources: the tool use, vision and PDF pages of the provider's documentation (July 2026) and recorded
-bills (November 2026, 299 calls).  Text is counted with Claude 2's vocabulary, digits one by one: over
+bills (November 2026, 299 calls).  Text is counted with Claude 2's vocabulary, three digits as one: over
 plain prompts that is exact for two of three; its few weights, and the shapes of tools, calls, schemas
 and thoughts, were found by their residuals.  What stands on one to three calls is marked (n).
 """
@@ -27,15 +27,17 @@ class Rules:
     """One user message."""
     message: float = 3.0
     """Each further message."""
-    tools: tuple[int, int] = (346, 313)
-    """The hidden system prompt that comes with tools: choice (auto or none, any or one tool)."""
-    tool: float = 1.04
+    tools: tuple[int, int] = (313, 315)
+    """The hidden system prompt that comes with tools: choice (auto or none, any or one tool).  Published
+    by model, but where bills say otherwise: those of Sonnet 4 (346 and 313 are published), and the page
+    on token counting, whose example with Sonnet 3.5 has this too."""
+    tool: float = 1.05
     """A tool written as JSON, beside its text's own weight."""
-    each: float = 5.0
+    each: float = 6.0
     """Each tool."""
-    calls: float = -25.0
+    calls: float = -14.0
     """A turn of the history with tool calls, ..."""
-    call: float = 66.0
+    call: float = 54.0
     """... each call in it with its result, beside the name and the arguments, ..."""
     argument: float = 16.0
     """... and each argument, beside its name and value."""
@@ -56,13 +58,17 @@ class Rules:
 
 VOCABULARY = "claude-2"
 TASK_BUDGET = 36.0
-V3 = Rules(text=Weights(token=1.0, shouted=0.385), foreign=Weights(token=1.06, grouped=1.0, joined=0.7))
+V3 = Rules(
+    text=Weights(token=1.0, tripled=-2.0, starred=0.7, shouted=0.385),
+    foreign=Weights(token=1.06, grouped=1.0, joined=0.7),
+)
 V47 = replace(
     V3,
+    tools=(354, 474),
     text=Weights(token=1.33, digit=-0.45),
     foreign=Weights(token=1.4, grouped=0.5),
     frame=9.0,
-    call=54.0,
+    call=45.0,
     edge=2576,
     squares=4784,
     remembers=True,
@@ -70,20 +76,20 @@ V47 = replace(
 
 GENERATIONS = (
     (re.compile(r"opus-5|fable|mythos"), replace(V47, tools=(375, 495))),
-    (re.compile(r"(opus|sonnet|haiku)-(5|[6-9])"), replace(V47, tools=(354, 474))),
+    (re.compile(r"(opus|sonnet|haiku)-(5|[6-9])"), V47),
     (re.compile(r"opus-4-8|opus-4\.8"), replace(V47, tools=(290, 410))),
     (re.compile(r"opus-4-7|opus-4\.7"), replace(V47, tools=(675, 804))),
     (re.compile(r"opus-4[-.]6"), replace(V3, tools=(497, 589), adaptive=17.0, remembers=True)),
     (re.compile(r"-4[-.]6"), replace(V3, tools=(497, 589), remembers=True)),
     (re.compile(r"opus-4[-.]5"), replace(V3, tools=(496, 588), remembers=True)),
     (re.compile(r"-4[-.]5"), replace(V3, tools=(496, 588))),
-    (re.compile(r"(opus|sonnet)-4"), replace(V3, tools=(313, 315))),
+    (re.compile(r"(opus|sonnet)-4"), V3),
     (re.compile(r"3[-.]5-haiku"), replace(V3, tools=(264, 362), image=22.0)),
     (re.compile(r"3[-.]5-sonnet-20240620"), replace(V3, tools=(294, 261))),
     (re.compile(r"3-opus"), replace(V3, tools=(530, 281))),
     (re.compile(r"3-sonnet"), replace(V3, tools=(159, 235))),
     (re.compile(r"3-haiku"), replace(V3, tools=(264, 340))),
-    (re.compile(r"claude-(v2|2|instant)"), replace(V3, frame=9.0, message=4.0)),
+    (re.compile(r"claude-(v2|2|instant)"), replace(V3, text=Weights(token=1.0, shouted=0.385), frame=9.0, message=4.0)),
 )
 """First match on the model's name; else V3 for the Claude 3 names and V47 for names still to come."""
 OLD = re.compile(r"claude-(3|2|instant|v2)")
@@ -94,9 +100,9 @@ PDF_AS_TEXT = 46.0
 """A page of a PDF that is read without being looked at: Bedrock's Converse, up to Claude 3.7 (n=1)."""
 TEXT_DOCUMENT = 37.0
 NAMED_DOCUMENT = 9.0
-SCHEMA_BESIDE_TOOLS = 20.0
-SCHEMA = 56.0
-SCHEMA_TOKEN = 2.0
+SCHEMA = 98.0
+"""An output schema, beside its JSON in indented lines."""
+SCHEMA_BESIDE_TOOLS = 3.0
 THOUGHT = 12.0
 FILE_IN_RESULT = 11.0
 

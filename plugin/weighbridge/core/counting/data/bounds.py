@@ -4,12 +4,14 @@
 
 Claude, Gemini and the others (November 2026, 299, 261 and 285 recorded calls): of the pairs that cover
 every call of a class the one with the least sum, widened by the same factor and constant in all
-classes of a family.  How much was chosen by splitting the source files a hundred times, fitting on two
-thirds and scoring the rest: widened by 0.05 and 14 tokens Claude's bounds covered 100 % of what they
-had not seen (sum of bounds 1.11 of the bills), Gemini's by 0.09 and 24 tokens 99.6 % (1.31), the
-others' by 0.18 and 50 tokens 99.6 % (1.58).  The rules themselves were read off all calls, so the
+classes of a family.  How much was chosen by splitting the source files, fitting on one part and scoring
+the rest (tests/bench/heldout.py): widened by 0.05 and 14 tokens Claude's bounds covered 100 % of what they
+had not seen (sum of bounds 1.11 of the bills), Gemini's by 0.09 and 24 tokens 99.6 % (1.29), the
+others' by 0.18 and 50 tokens 99 % (1.50).  The rules themselves were read off all calls, so the
 pairs here are rounded up from there.  A class with fewer than 12 calls has its family's pair ("*").
-OpenAI's pairs are older: fitted on 767 bills and rounded up by hand.
+OpenAI's estimates are exact for 97 % of 787 recorded calls, so there is nothing to fit: its pairs are
+what a shape that was never seen is given, in all 1.06 of the bills.  They are wide only where something
+cannot be read: pages of documents, sealed reasoning (a seal holds 0.11 to 0.21 tokens a character).
 """
 
 from __future__ import annotations
@@ -34,15 +36,21 @@ WIDEST = Bound(3.0, 1000)
 
 BOUNDS: Mapping[str, Mapping[str, Bound]] = {
     "openai": {
-        "text": Bound(1.01, 8),
-        "structured": Bound(1.01, 8),
-        "tools": Bound(1.03, 16),
-        "*": Bound(1.1, 800),
+        "text": Bound(1.01, 4),
+        "structured": Bound(1.01, 6),
+        "tools": Bound(1.02, 16),
+        "image": Bound(1.02, 32),
+        "document": Bound(1.25, 100),
+        "*": Bound(1.1, 100),
     },
     "openai-responses": {
-        "text": Bound(1.01, 64),
-        "tools": Bound(1.42, 200),
-        "*": Bound(1.1, 800),
+        "text": Bound(1.01, 16),
+        "structured": Bound(1.02, 16),
+        "tools": Bound(1.03, 24),
+        "image": Bound(1.02, 32),
+        "document": Bound(1.25, 100),
+        "hidden": Bound(1.4, 40),
+        "*": Bound(1.1, 200),
     },
     "anthropic": {
         "text": Bound(1.07, 26),
@@ -67,7 +75,14 @@ BOUNDS: Mapping[str, Mapping[str, Bound]] = {
         "document": Bound(1.25, 80),
         "*": Bound(1.6, 180),
     },
+    "unknown": {
+        "text": Bound(1.6, 200),
+        "tools": Bound(1.6, 800),
+        "*": Bound(2.0, 2000),
+    },
     "bare": {"*": Bound(1.01, 8)},
     "bare-scaled": {"*": Bound(1.45, 32)},
 }
-"""Counting rules -> class -> bound.  "bare": embeddings and completions of OpenAI; "-scaled": of others."""
+"""Counting rules -> class -> bound.  "bare": embeddings and completions of OpenAI; "-scaled": of others.
+"unknown": a model of no family here, at a host of which no bill is known.  Hosts were seen to put 500 tokens
+before any prompt, 1,000 before tools and 1,800 for an image."""

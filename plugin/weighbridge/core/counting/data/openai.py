@@ -114,6 +114,8 @@ GENERATIONS = (
 )
 """First match on the model's name; else CLASSIC."""
 
+PHOTO = (3000, 2000)
+"""Pixels an image that cannot be seen is taken to have at most."""
 AUDIO_PER_SECOND = 10
 AUDIO = 4
 """Each sound, beside its length."""
@@ -145,5 +147,3 @@ class Sealed:
 SEALED = {"gAAAAA": Sealed(860, 6, lasts=False)}
 """By its first characters: OpenAI's own; any other is Bedrock's."""
 SEALED_ELSEWHERE = Sealed(700, 2, lasts=True)
-COMPACT_PROMPT = 93
-"""Hidden prompt of `responses/compact`."""
