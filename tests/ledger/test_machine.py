@@ -72,6 +72,8 @@ edits = st.sampled_from([1.0, 1.0, 1.0, 0.5, 2.0])
 
 class Books(RuleBasedStateMachine):
     server: Server
+    balanced = True
+    """Whether the books were looked at since a verb that changes them."""
 
     @initialize(now=st.sampled_from(BEFORE_CLOCKS_CHANGE), known=st.booleans())
     def open(self, now: int, known: bool) -> None:
@@ -92,6 +94,7 @@ class Books(RuleBasedStateMachine):
             self.redis.close()
 
     def both(self, verb: Verb[T]) -> T:
+        self.balanced &= not isinstance(verb, Reserve | Extend | Settle)
         answer = self.memory.run(verb)
         assert self.redis.run(verb) == answer
         return answer
@@ -243,11 +246,12 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def books_balance(self) -> None:
-        if not hasattr(self, "redis"):
+        if self.balanced:
             return
+        self.balanced = True
         found = {counter.field: state for counter, state in self.both(Counters())}
-        open_now = {name for name, _ in self.both(OpenHolds())}
-        held = sum((self.held[id] for id in open_now), Tally())
+        self.both(OpenHolds())
+        held = sum((self.held[id] for id in self.open_now()), Tally())
         assert +held == Tally({name: state.held for name, state in found.items() if state.held})
         base = bases(self.redis)
         assert base == bases(self.memory)
@@ -284,8 +288,9 @@ def books(request: Any, servers: Callable[[str], Server]) -> Iterator[type[Books
     yield Books
 
 
-def test_memory_and_redis_agree(books: type[Books]) -> None:
-    run(books, 200, derandomize=True)
+def test_memory_and_redis_agree(books: type[Books], server: Server) -> None:
+    """All examples on one server, a quarter on an older one beside it."""
+    run(books, 200 if books.server is server else 50, derandomize=True)
 
 
 @pytest.mark.long
