@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, TypeVar, cast
 
+from weighbridge.core.books import Mend, Page, Recount
 from weighbridge.core.grant import decide
 from weighbridge.core.ledger import (
     LARGEST,
@@ -29,6 +30,7 @@ from weighbridge.core.ledger import (
     Verb,
 )
 from weighbridge.core.shelves import Fetch, Look, Put, Version
+from weighbridge.ledger import memory_books
 from weighbridge.ledger.door import check
 from weighbridge.ledger.journal import document_of, document_text, entry_of, entry_text
 from weighbridge.ledger.upkeep import HOUR, Upkeep, purge_at
@@ -195,10 +197,14 @@ class MemoryStore:
     def _open_holds(self, verb: OpenHolds) -> tuple[tuple[str, int], ...]:
         return tuple(sorted(self._leases.times.items(), key=lambda lease: (lease[1], lease[0])))
 
+    def _after(self, cursor: str, since: int = 0) -> int:
+        """Where in the journal the entries behind a cursor begin, or those of a time."""
+        at, _, count = cursor.partition("-")
+        first = (int(at), int(count) + 1) if cursor else (since, 0)
+        return bisect.bisect_left(self._journal, first, key=lambda line: line[0])
+
     def _entries(self, verb: Entries) -> tuple[Entry, ...]:
-        at, _, count = verb.after.partition("-")
-        first = (int(at), int(count) + 1) if verb.after else (verb.since, 0)
-        start = bisect.bisect_left(self._journal, first, key=lambda line: line[0])
+        start = self._after(verb.after, verb.since)
         page = self._journal[start : start + verb.most]
         return tuple(entry_of(line, f"{place[0]}-{place[1]}") for place, line in page)
 
@@ -250,4 +256,7 @@ VERBS: Mapping[type, Callable[[MemoryStore, Any], Any]] = {
     Look: MemoryStore._look,
     Version: MemoryStore._version,
     Put: MemoryStore._put,
+    Page: memory_books.page,
+    Recount: memory_books.recount,
+    Mend: memory_books.mend,
 }

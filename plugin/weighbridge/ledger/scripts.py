@@ -27,5 +27,7 @@ SCRIPTS: Mapping[str, Script] = {
     "settle": _load("sweep", "settle"),
     "renew": _load("sweep", "renew"),
     "put": _load("put"),
+    "recount": _load("sweep", "recount"),
+    "mend": _load("sweep", "mend"),
 }
 """By verb.  `sweep` is a prelude of those that move money and never runs alone."""

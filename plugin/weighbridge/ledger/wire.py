@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from weighbridge.core.books import Mend, Page, Recount
 from weighbridge.core.errors import StoreCorrupt
 from weighbridge.core.ledger import (
     LARGEST,
@@ -36,6 +37,7 @@ from weighbridge.core.ledger import (
     Verb,
 )
 from weighbridge.core.shelves import Fetch, Look, Put, Version
+from weighbridge.ledger import books
 from weighbridge.ledger.door import check
 from weighbridge.ledger.journal import document_of, document_text, entry_of, entry_text
 from weighbridge.ledger.upkeep import Upkeep, placed
@@ -123,6 +125,17 @@ class Wire:
         key = self._money(root)[4]
         start = f"({verb.after}" if verb.after else str(verb.since)
         return Command("", (key,), ("XRANGE", key, start, "+", "COUNT", verb.most))
+
+    def _page(self, verb: Page, root: str) -> Command:
+        [key] = Keys(self._prefix, verb.root).of(verb.book)
+        return Command("", (key,), books.page_words(verb, key))
+
+    def _recount(self, verb: Recount, root: str) -> Command:
+        return Command("recount", self._money(verb.root), (*self._terms(verb.now), *books.recount_words(verb)))
+
+    def _mend(self, verb: Mend, root: str) -> Command:
+        keys = self._money(verb.root) + Keys(self._prefix, verb.root).of(*books.ASIDE)
+        return Command("mend", keys, (*self._terms(verb.now), *books.mend_words(verb)))
 
     def _shelf(self, shelf: str) -> tuple[str, str]:
         documents, version = Keys(self._prefix, shelf).of("policies", "policies:version")
@@ -235,6 +248,9 @@ ENCODERS: Mapping[type, Callable[[Wire, Any, str], Command]] = {
     Look: Wire._look,
     Version: Wire._version,
     Put: Wire._put,
+    Page: Wire._page,
+    Recount: Wire._recount,
+    Mend: Wire._mend,
 }
 
 DECODERS: Mapping[type, Callable[[Any, Command, Any], Any]] = {
@@ -249,4 +265,7 @@ DECODERS: Mapping[type, Callable[[Any, Command, Any], Any]] = {
     Look: _looked,
     Version: lambda verb, command, reply: _amount(reply),
     Put: lambda verb, command, reply: int(reply),
+    Page: lambda verb, command, reply: books.page_of(verb, reply),
+    Recount: lambda verb, command, reply: books.recounted_of(verb, reply),
+    Mend: lambda verb, command, reply: books.mended_of(verb, reply),
 }

@@ -1,0 +1,146 @@
+"""The audit on every store: it finds what was tampered with, mends it, and is then content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event, Thread
+from typing import Any, TypeVar
+
+import pytest
+
+from ledger.servers import Server
+from ledger.stores import fresh
+from weighbridge.core.audit import Audit, auditing
+from weighbridge.core.books import Mend, Page, Step
+from weighbridge.core.errors import StoreCorrupt
+from weighbridge.core.flow import Flow
+from weighbridge.core.ledger import Charge, Counter, Entry, Hold, Peek, Reserve, Settle, State
+from weighbridge.ledger import Store
+
+T = TypeVar("T")
+USD = Counter("month", "nano_usd", "lifetime", (("team", "research"),))
+CALLS = Counter("at once", "calls", "", ())
+DAY = Counter("day", "requests", "day", (), 0, 86_400_000)
+
+
+def driven(store: Store, flow: Flow[T]) -> T:
+    """Runs a flow of ledger verbs."""
+    try:
+        verb = next(flow)
+        while True:
+            try:
+                answer = store.run(verb)  # type: ignore[type-var, arg-type]
+            except StoreCorrupt as error:
+                verb = flow.throw(error)
+            else:
+                verb = flow.send(answer)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+def audited(store: Store, *, repair: bool = False) -> Audit:
+    return driven(store, auditing(repair=repair))
+
+
+def spend(store: Store, id: str, amount: int = 70, *counters: Counter, open: bool = False) -> None:
+    """One call held at 100 on each counter, and settled where it is not left open."""
+    found = counters or (USD, CALLS)
+    store.run(Reserve(id, tuple(Hold(c, None, 100) for c in found)))
+    if not open:
+        charges = tuple(Charge(c, amount if c.unit != "calls" else 0) for c in found)
+        store.run(Settle(id, charges, Entry(id, team="research")))
+
+
+def test_books_that_agree(store: Store) -> None:
+    assert audited(store) == Audit(0, 0, 0)
+    for n in range(5):
+        spend(store, f"settled-{n}")
+    spend(store, "open", open=True)
+    store.run(Reserve("given back", (Hold(USD, None, 5),)))
+    store.run(Settle("given back"))
+    found = audited(store)
+    assert found.ok
+    assert (found.counters, found.holds, found.entries, found.expired) == (2, 1, 5, 0)
+
+
+@pytest.mark.parametrize("number", ["spent", "held"])
+@pytest.mark.parametrize("change", [-30, 7])
+def test_a_number_that_was_changed(store: Store, number: Any, change: int) -> None:
+    spend(store, "settled")
+    spend(store, "open", open=True)
+    assert store.run(Mend((Step("add", USD.field, number, amount=change),))) == (True,)
+    found = audited(store)
+    expected = 70 if number == "spent" else 100
+    [drift] = found.drift
+    assert (drift.counter, drift.number, drift.expected, drift.found) == (
+        USD.field,
+        number,
+        expected,
+        expected + change,
+    )
+    assert not found.ok and audited(store) == found
+    mended = audited(store, repair=True)
+    assert (mended.drift, mended.mended, mended.failed) == (found.drift, 1, 0)
+    assert audited(store).ok
+    assert store.run(Peek((USD,))) == (State(70, 100),)
+
+
+def test_a_settlement_without_its_entry(store: Store) -> None:
+    store.run(Settle("unwritten", (Charge(USD, 9),)))
+    [drift] = audited(store).drift
+    assert (drift.expected, drift.found) == (0, 9)
+
+
+def test_counters_past_their_time_may_be_forgotten(opened: Callable[..., Store], server: Server) -> None:
+    store = opened(server.url)
+    store.run(Reserve("old", (Hold(DAY, None, 1),), now=5))
+    store.run(Settle("old", (Charge(DAY, 1),), Entry("old"), now=5))
+    # The server's clock is years on: this sweeps the counter away.
+    store.run(Reserve("new", (Hold(USD, None, 1),)))
+    assert audited(store).ok
+    # A late charge makes it anew, and the journal holds both.
+    store.run(Settle("late", (Charge(DAY, 1),), Entry("late")))
+    assert audited(store).ok
+
+
+def test_pages_tell_everything(store: Store) -> None:
+    for n in range(40):
+        spend(store, f"n{n}", 1, Counter("p", "tokens", "lifetime", (("user", str(n)),)))
+    for book, names in (("journal", 40), ("counters", 80), ("holds", 40)):
+        seen, cursor = list[str](), ""
+        while True:
+            leaf = store.run(Page(book, cursor, 7))  # type: ignore[arg-type]
+            seen += [row.name for row in leaf.rows]
+            assert all(row.amounts is not None for row in leaf.rows)
+            cursor = leaf.cursor
+            if not cursor:
+                break
+        assert len(set(seen)) == names
+
+
+def test_traffic_is_not_drift(opened: Callable[..., Store], server: Server) -> None:
+    prefix = fresh()
+    store, other = opened(server.url, prefix=prefix), opened(server.url, prefix=prefix)
+    done, rounds = Event(), [0]
+
+    def traffic() -> None:
+        while not done.is_set():
+            rounds[0] += 1
+            spend(other, f"live-{rounds[0]}", 100)
+
+    spend(store, "first")
+    worker = Thread(target=traffic)
+    worker.start()
+    try:
+        while rounds[0] < 2000:
+            assert audited(store).ok
+        store.run(Mend((Step("add", USD.field, "spent", amount=13), Step("add", CALLS.field, "held", amount=2))))
+        drift = {found.counter: found for found in audited(store, repair=True).drift}
+        assert drift.keys() == {USD.field, CALLS.field}
+        assert drift[USD.field].found - drift[USD.field].expected == 13  # type: ignore[operator]
+        assert audited(store).ok
+    finally:
+        done.set()
+        worker.join()
+    assert audited(store).ok
+    assert store.run(Peek((USD, CALLS))) == (State(70 + 100 * rounds[0], 0), State(0, 0))
