@@ -30,7 +30,7 @@ from weighbridge.core.ledger import (
     Verb,
 )
 from weighbridge.core.shelves import Fetch, Look, Put, Version
-from weighbridge.ledger import memory_books
+from weighbridge.ledger import memory_pages
 from weighbridge.ledger.door import check
 from weighbridge.ledger.journal import document_of, document_text, entry_of, entry_text
 from weighbridge.ledger.upkeep import HOUR, Upkeep, purge_at
@@ -256,7 +256,7 @@ VERBS: Mapping[type, Callable[[MemoryStore, Any], Any]] = {
     Look: MemoryStore._look,
     Version: MemoryStore._version,
     Put: MemoryStore._put,
-    Page: memory_books.page,
-    Recount: memory_books.recount,
-    Mend: memory_books.mend,
+    Page: memory_pages.page,
+    Recount: memory_pages.recount,
+    Mend: memory_pages.mend,
 }

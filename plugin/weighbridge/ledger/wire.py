@@ -37,7 +37,7 @@ from weighbridge.core.ledger import (
     Verb,
 )
 from weighbridge.core.shelves import Fetch, Look, Put, Version
-from weighbridge.ledger import books
+from weighbridge.ledger import pages
 from weighbridge.ledger.door import check
 from weighbridge.ledger.journal import document_of, document_text, entry_of, entry_text
 from weighbridge.ledger.upkeep import Upkeep, placed
@@ -128,14 +128,14 @@ class Wire:
 
     def _page(self, verb: Page, root: str) -> Command:
         [key] = Keys(self._prefix, verb.root).of(verb.book)
-        return Command("", (key,), books.page_words(verb, key))
+        return Command("", (key,), pages.page_words(verb, key))
 
     def _recount(self, verb: Recount, root: str) -> Command:
-        return Command("recount", self._money(verb.root), (*self._terms(verb.now), *books.recount_words(verb)))
+        return Command("recount", self._money(verb.root), (*self._terms(verb.now), *pages.recount_words(verb)))
 
     def _mend(self, verb: Mend, root: str) -> Command:
-        keys = self._money(verb.root) + Keys(self._prefix, verb.root).of(*books.ASIDE)
-        return Command("mend", keys, (*self._terms(verb.now), *books.mend_words(verb)))
+        keys = self._money(verb.root) + Keys(self._prefix, verb.root).of(*pages.ASIDE)
+        return Command("mend", keys, (*self._terms(verb.now), *pages.mend_words(verb)))
 
     def _shelf(self, shelf: str) -> tuple[str, str]:
         documents, version = Keys(self._prefix, shelf).of("policies", "policies:version")
@@ -265,7 +265,7 @@ DECODERS: Mapping[type, Callable[[Any, Command, Any], Any]] = {
     Look: _looked,
     Version: lambda verb, command, reply: _amount(reply),
     Put: lambda verb, command, reply: int(reply),
-    Page: lambda verb, command, reply: books.page_of(verb, reply),
-    Recount: lambda verb, command, reply: books.recounted_of(verb, reply),
-    Mend: lambda verb, command, reply: books.mended_of(verb, reply),
+    Page: lambda verb, command, reply: pages.page_of(verb, reply),
+    Recount: lambda verb, command, reply: pages.recounted_of(verb, reply),
+    Mend: lambda verb, command, reply: pages.mended_of(verb, reply),
 }

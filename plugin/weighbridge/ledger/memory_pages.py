@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from weighbridge.core.books import Book, Figures, Leaf, Mend, Page, Recount, Recounted, Row, Step
 from weighbridge.core.ledger import LARGEST, State
-from weighbridge.ledger.books import HEAD, entry_row, purge
+from weighbridge.ledger.pages import HEAD, entry_row, purge
 
 if TYPE_CHECKING:
     from weighbridge.ledger.memory import MemoryStore
