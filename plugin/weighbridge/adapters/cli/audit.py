@@ -14,7 +14,6 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from weighbridge.adapters.cli import options, show
 from weighbridge.adapters.cli.session import ledger
 from weighbridge.core.audit import Audit, auditing
-from weighbridge.core.dialects.body import rfc3339
 from weighbridge.core.errors import StoreCorrupt
 from weighbridge.core.findings import Drift, Finding
 from weighbridge.core.flow import Flow
@@ -52,7 +51,7 @@ def drive(store: Store, flow: Flow[T]) -> T:
         verb = next(flow)
         while True:
             try:
-                answer = store.run(verb)  # type: ignore[arg-type, type-var]
+                answer = store.run(verb)  # type: ignore[arg-type]
             except StoreCorrupt as error:
                 verb = flow.throw(error)
             else:
@@ -62,15 +61,14 @@ def drive(store: Store, flow: Flow[T]) -> T:
 
 
 def document(audit: Audit) -> dict[str, Any]:
-    """The JSON of CONTRACT section 7, and beside it what is no counter's."""
+    """The JSON of CONTRACT section 7; damaged records are rows of `drift` too."""
     made: dict[str, Any] = {
         "ok": audit.ok,
         "checked": {"counters": audit.counters, "holds": audit.holds, "entries": audit.entries},
-        "drift": [_drift(drift) for drift in audit.drift],
-        "findings": [_finding(finding) for finding in audit.findings],
-        "expired_holds": audit.expired,
-        "unproved_counters": audit.unproved,
+        "drift": [*map(_drift, audit.drift), *map(_finding, audit.findings)],
     }
+    if audit.expired or audit.unproved:
+        made["notes"] = {"expired_holds": audit.expired, "unproved_counters": audit.unproved}
     if audit.mended is not None:
         made["repaired"] = {"done": audit.mended, "failed": audit.failed}
     return made
@@ -84,17 +82,18 @@ def _drift(drift: Drift) -> dict[str, Any]:
         "field": drift.number,
         "expected": drift.expected,
         "found": drift.found if isinstance(drift.found, int) else _shown(drift.found),
-        "unit": counter.unit,
-        "window_start": rfc3339(counter.start) if counter.end else None,
     }
 
 
-def _finding(finding: Finding) -> dict[str, str]:
+def _finding(finding: Finding) -> dict[str, Any]:
+    """A record that is no counter's number: its key and name are the field."""
     return {
-        "what": finding.what,
-        "key": finding.book,
-        "field": _shown(finding.name),
+        "policy": None,
+        "scope": {},
+        "field": f"{finding.book} {_shown(finding.name)}".strip(),
+        "expected": None,
         "found": _shown(finding.found),
+        "what": finding.what,
     }
 
 
@@ -120,7 +119,8 @@ def _tell(audit: Audit) -> None:
         )
     if audit.findings:
         show.line()
-        show.table(("damaged", "key", "field", "found"), [tuple(_finding(f).values()) for f in audit.findings])
+        rows = [(_finding(found)["field"], found.what, _shown(found.found)) for found in audit.findings]
+        show.table(("record", "is", "found"), rows)
     show.line()
     show.line(*_verdict(audit))
 

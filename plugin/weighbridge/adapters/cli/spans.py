@@ -8,14 +8,22 @@ from typing import Final
 
 from weighbridge.core.errors import ConfigError
 
-MILLISECONDS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-SPAN: Final = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
+MILLISECONDS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+SPAN: Final = re.compile(r"([1-9][0-9]{0,5})([smhdw])", re.ASCII)
 
 
-def before(text: str, now: int) -> int:
+def before(text: str, now: int, option: str = "--since") -> int:
     """The moment that long ago, or the date given (milliseconds).  Raises ConfigError."""
     length = _span(text)
-    return _date(text, "--since 24h, 7d or 2026-11-01") if length is None else max(0, now - length)
+    return _date(text, f"{option} 24h, 7d or 2026-11-01") if length is None else max(0, now - length)
+
+
+def length(text: str, option: str) -> int:
+    """A length of time in milliseconds; 0s is one.  Raises ConfigError."""
+    found = 0 if text.strip() in ("0", "0s") else _span(text)
+    if found is None:
+        raise ConfigError(f"{text!r} is no length of time; write e.g. {option} 1s, 5m or 2h")
+    return found
 
 
 def after(text: str, now: int) -> int:
