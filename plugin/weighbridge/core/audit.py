@@ -229,7 +229,7 @@ def _charged(sums: dict[str, int], seen: Recounted, root: str, told: Told) -> Fl
 
 
 def _place(cursor: str) -> tuple[int, int]:
-    at, _, count = cursor.partition("-")
+    at, _, count = cursor.rpartition("-")
     return int(at or -1), int(count or 0)
 
 

@@ -39,7 +39,7 @@ class Row:
     text: str
     """As kept."""
     kind: str = ""
-    """Of a counter "spent", "held" or "base"; of a hold "open", "ended" or "expired"."""
+    """Of a counter "spent", "held" or "base", or a "history"; of a hold "open", "ended" or "expired"."""
     amounts: Amounts | None = None
     """What the record says; None where it cannot be read.  A lease: (("", when it ends),)."""
 

@@ -93,8 +93,7 @@ class Reading:
             self.findings.append(Finding("not a counter", "counters", row.name, row.text, step))
         elif row.amounts is None:
             self.unreadable.add(row.name[2:])
-        else:
-            [(name, value)] = row.amounts
+        for name, value in row.amounts or ():
             _off(self.held if row.kind == "held" else self.spent, name, -value if row.kind == "base" else value)
 
     def due(self, row: Row) -> None:

@@ -21,10 +21,11 @@ from weighbridge.core.books import (
     Step,
     amount,
 )
+from weighbridge.core.history import FULL
 from weighbridge.core.ledger import LARGEST, Counter, Unit
-from weighbridge.ledger.upkeep import purge_at
+from weighbridge.ledger.commands import Command, Keys, Word, pairs
+from weighbridge.ledger.upkeep import Upkeep, purge_at
 
-Word = str | int | bytes
 LETTERS: Final[Mapping[Number, str]] = {"spent": "s", "held": "h", "base": "b"}
 """A counter's number -> the letter before its field."""
 KINDS: Final = {letter: kind for kind, letter in LETTERS.items()}
@@ -33,27 +34,37 @@ MOST_OPEN: Final = 50_000
 HEAD: Final = 500
 """Journal entries told with a recount."""
 FIELD: Final = re.compile(rf"[^|]*\|({'|'.join(get_args(Unit))})\|[^|]*\|[^|]*\|\d+\|\d+\|\d+", re.ASCII)
-ASIDE: Final = ("aside", *(f"aside:{book}" for book in ("counters", "holds", "leases", "due", "journal")))
+MONEY: Final = ("counters", "holds", "leases", "due", "journal")
+ASIDE: Final = ("aside", *(f"aside:{book}" for book in MONEY))
 """Where mending puts what it takes out: records, and each book as a whole."""
+BINS: Final = 128
+"""Of a history, at most."""
+HISTORY: Final = re.compile(r"1 \d{1,16}((?: \d{1,3} \d{1,3})+)", re.ASCII)
 STATES: Final = ("open", "expired", "ended")
 
 
-def page_words(verb: Page, key: str) -> tuple[Word, ...]:
-    """The command that asks for a page."""
+def _page(verb: Page, prefix: str, upkeep: Upkeep) -> Command:
+    [key] = Keys(prefix, verb.root).of(verb.book)
     if verb.book == "journal":
-        return ("XRANGE", key, f"({verb.cursor}" if verb.cursor else "-", "+", "COUNT", verb.most)
+        start = f"({verb.cursor}" if verb.cursor else "-"
+        return Command("", (key,), ("XRANGE", key, start, "+", "COUNT", verb.most))
     scan = "HSCAN" if verb.book in ("counters", "holds") else "ZSCAN"
-    return (scan, key, verb.cursor or 0, "COUNT", verb.most)
+    return Command("", (key,), (scan, key, verb.cursor or 0, "COUNT", verb.most))
 
 
-def recount_words(verb: Recount) -> tuple[Word, ...]:
-    """What recount.lua takes behind the prelude's terms."""
-    return (MOST_OPEN, HEAD, len(verb.fields), *map(_sent, (*verb.fields, *verb.ids)))
+def _recount(verb: Recount, prefix: str, upkeep: Upkeep) -> Command:
+    names: tuple[Word, ...] = tuple(map(_sent, (*verb.fields, *verb.ids)))
+    asked = (MOST_OPEN, HEAD, len(verb.fields), *names)
+    return Command("recount", Keys(prefix, verb.root).of(*MONEY), (*_terms(verb, upkeep), *asked))
 
 
-def mend_words(verb: Mend) -> tuple[Word, ...]:
-    """What mend.lua takes behind the prelude's terms."""
-    return tuple(word for step in verb.steps for word in _step(step))
+def _mend(verb: Mend, prefix: str, upkeep: Upkeep) -> Command:
+    steps = (word for step in verb.steps for word in _step(step))
+    return Command("mend", Keys(prefix, verb.root).of(*MONEY, *ASIDE), (*_terms(verb, upkeep), *steps))
+
+
+def _terms(verb: Recount | Mend, upkeep: Upkeep) -> tuple[Word, ...]:
+    return ("" if verb.now is None else verb.now, upkeep.retention_ms, 0)
 
 
 def _step(step: Step) -> tuple[Word, ...]:
@@ -65,28 +76,24 @@ def _sent(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def page_of(verb: Page, reply: Any) -> Leaf:
-    """The page in a reply."""
+def _paged(verb: Page, command: Command, reply: Any) -> Leaf:
     if verb.book == "journal":
         rows = tuple(_line(cursor, fields) for cursor, fields in reply)
         return Leaf(rows, rows[-1].name if len(rows) == verb.most else "")
     cursor, flat = reply
-    pairs = zip(map(said, flat[::2]), map(said, flat[1::2]), strict=True)
-    rows = tuple(READERS[verb.book](name, text) for name, text in pairs)
-    return Leaf(rows, "" if cursor == b"0" else said(cursor))
+    rows = tuple(READERS[verb.book](_text(name), _text(text)) for name, text in pairs(flat))
+    return Leaf(rows, "" if cursor == b"0" else _text(cursor))
 
 
-def recounted_of(verb: Recount, reply: Any) -> Recounted:
-    """The recount in a reply."""
+def _recounted(verb: Recount, command: Command, reply: Any) -> Recounted:
     now, whole, numbers, records, head, last = reply
     figures = tuple(_figures(field, *numbers[4 * i : 4 * i + 4]) for i, field in enumerate(verb.fields))
     holds = tuple(_held(id, *records[2 * i : 2 * i + 2]) for i, id in enumerate(verb.ids))
     rows = tuple(_line(cursor, fields) for cursor, fields in head)
-    return Recounted(now, figures, holds, rows, said(last), whole == 1)
+    return Recounted(now, figures, holds, rows, _text(last), whole == 1)
 
 
-def mended_of(verb: Mend, reply: Any) -> tuple[bool, ...]:
-    """For each step whether it was done."""
+def _mended(verb: Mend, command: Command, reply: Any) -> tuple[bool, ...]:
     return tuple(done == 1 for done in reply)
 
 
@@ -95,7 +102,7 @@ def _figures(field: str, spent: Any, held: Any, base: Any, added: bytes) -> Figu
 
 
 def _kept(text: bytes | None) -> str | None:
-    return None if text is None else said(text)
+    return None if text is None else _text(text)
 
 
 def _held(id: str, record: bytes | None, ends: bytes | None) -> tuple[Row | None, int | None]:
@@ -104,16 +111,18 @@ def _held(id: str, record: bytes | None, ends: bytes | None) -> tuple[Row | None
 
 
 def _line(cursor: bytes, fields: Sequence[bytes]) -> Row:
-    return entry_row(said(cursor), said(fields[1]) if len(fields) == 2 else " ".join(map(said, fields)))
+    return entry_row(_text(cursor), _text(fields[1]) if len(fields) == 2 else " ".join(map(_text, fields)))
 
 
-def said(text: bytes) -> str:
+def _text(text: bytes) -> str:
     """A record's bytes as text; what is no UTF-8 stays as it is."""
     return text.decode("utf-8", "surrogateescape")
 
 
 def counter_row(name: str, text: str) -> Row:
-    """One of a counter's numbers."""
+    """One of a counter's numbers, or a history."""
+    if name.startswith("o:") and _is_history(text):
+        return Row(name, text, "history", ())
     kind, field = KINDS.get(name[:1], ""), name[2:]
     if name[1:2] != ":" or not kind or not FIELD.fullmatch(field):
         return Row(name, text)
@@ -121,14 +130,22 @@ def counter_row(name: str, text: str) -> Row:
     return Row(name, text, kind, None if value is None else ((field, value),))
 
 
+def _is_history(text: str) -> bool:
+    """Whether it is one as histories.lua takes it: bins ascending, with counts that are neither nothing nor full."""
+    found = HISTORY.fullmatch(text)
+    numbers = list(map(int, found[1].split())) if found else []
+    bins, counts = numbers[::2], numbers[1::2]
+    return bool(bins) and bins == sorted(set(bins)) and bins[-1] < BINS and all(0 < n < FULL for n in counts)
+
+
 def hold_row(id: str, text: str) -> Row:
-    """A hold's record, see sweep.lua."""
-    words = text.split(" ")
-    if len(words) < 3 or len(words) % 2 == 0 or words[0] != "1" or words[1] not in STATES or amount(words[2]) is None:
+    """A hold's record, see books.lua."""
+    version, state, *numbers = text.split(" ") if " " in text else ("", "")
+    counts, fields, amounts = numbers[:2], numbers[2::2], numbers[3::2]
+    sound = version == "1" and state in STATES and len(counts) == 2 and len(fields) == len(amounts)
+    if not sound or None in map(amount, (*counts, *amounts)) or not all("|" in field for field in fields):
         return Row(id, text)
-    fields, amounts = words[3::2], [amount(word) for word in words[4::2]]
-    pairs = tuple((field, n) for field, n in zip(fields, amounts, strict=True) if n is not None and "|" in field)
-    return Row(id, text, words[1], pairs) if len(pairs) == len(fields) else Row(id, text)
+    return Row(id, text, state, tuple(zip(fields, map(int, amounts), strict=True)))
 
 
 def lease_row(id: str, text: str) -> Row:
@@ -168,3 +185,12 @@ READERS: Final[Mapping[Book, Callable[[str, str], Row]]] = {
     "journal": entry_row,
 }
 """Book -> how one of its records is read."""
+
+ENCODERS: Final[Mapping[type, Callable[[Any, str, Upkeep], Command]]] = {Page: _page, Recount: _recount, Mend: _mend}
+"""By verb: of the verb, the keys' prefix and the terms of upkeep."""
+
+DECODERS: Final[Mapping[type, Callable[[Any, Command, Any], Any]]] = {
+    Page: _paged,
+    Recount: _recounted,
+    Mend: _mended,
+}

@@ -1,10 +1,10 @@
--- mend.lua: put records right that an audit found wrong.  Version 1.  After sweep.lua, but sweeps
+-- mend.lua: put records right that an audit found wrong.  Version 1.  After books.lua; sweeps
 -- nothing.
 --
 --   KEYS  1 counters  2 holds  3 leases  4 due  5 journal
 --         6 aside HASH, "BOOK NAME" -> what was taken out   7... where a book of another type goes:
 --         one for each of the five, in their order
---   ARGV  1-3 as in sweep.lua
+--   ARGV  1-3 as in books.lua
 --         4... five for each step: way, name, text it was found with, signed amount, purge time
 --   returns  {1 or 0 for each step, whether it was done}
 --
@@ -55,7 +55,7 @@ WAYS['end'] = function(id, found)
   if redis.call('HGET', HOLDS, id) ~= found then return 0 end
   keep_aside('holds', id, found)
   redis.call('ZREM', LEASES, id)
-  redis.call('HSET', HOLDS, id, '1 expired 0')
+  redis.call('HSET', HOLDS, id, '1 expired 0 0')
   redis.call('ZADD', DUE, text(now + RETENTION), 'h' .. id)
   return 1
 end

@@ -1,8 +1,8 @@
 -- recount.lua: counters and holds at one moment, and what the open holds add up to.  Version 1.
--- After sweep.lua, but sweeps nothing and writes nothing.
+-- After books.lua; sweeps nothing and writes nothing.
 --
 --   KEYS  1 counters  2 holds  3 leases  4 due  5 journal
---   ARGV  1-3 as in sweep.lua
+--   ARGV  1-3 as in books.lua
 --         4 how many open holds may be added up  5 how many of the oldest entries to tell
 --         6 how many counters are asked for  7... their fields, then the ids of holds
 --   returns  {now, 1 or 0 (more holds are open than may be added up),
