@@ -35,8 +35,8 @@ LEASE_MS: Final = 10**10
 class Stage:
     """The real desk over a ledger in memory, at the time the rows say."""
 
-    def __init__(self, documents: dict[str, Any], on: Scale, hindsight: Hindsight, now: int) -> None:
-        self.now = now
+    def __init__(self, documents: dict[str, Any], on: Scale, hindsight: Hindsight) -> None:
+        self.now = 0
         self.assumed: Counter[str] = Counter()
         """What rows did not say -> how many."""
         self._hindsight = hindsight
@@ -101,7 +101,7 @@ def command(file: Path, policies: TextIO, start: str | None, every: str, takes: 
     found, defaults = read_policies(policies.read(), policies.name)
     now = wiring.clock() if start is None else spans.before(start, wiring.clock(), "--at")
     hindsight = Hindsight({policy.name: Score(policy) for policy in found})
-    stage = Stage(shelf.write(found, defaults), traffic.scale(), hindsight, now)
+    stage = Stage(shelf.write(found, defaults), traffic.scale(), hindsight)
     step, length = spans.length(every, "--every"), spans.length(takes, "--takes")
     next_at = now
     for row in _rows(file, Principal(**who), hindsight):
