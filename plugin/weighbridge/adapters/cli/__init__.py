@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "budget": ("budget", "What is spent, held and left."),
     "usage": ("usage", "What was used, by whom and for how much."),
     "audit": ("audit", "Prove that the ledger's books agree, and mend them."),
+    "journal": ("journal", "Every settlement: to an archive, and back."),
     "doctor": ("doctor", "What is configured, what answers, what is wrong, and the fix."),
 }
 """Command -> (its module here, what it does in one line)."""

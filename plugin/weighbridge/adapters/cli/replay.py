@@ -22,7 +22,7 @@ from weighbridge.core.model import Principal, Reported, Usage
 from weighbridge.core.policy import shelf
 from weighbridge.core.settlement import settle
 from weighbridge.core.shelves import Put
-from weighbridge.desk import Desk, Scale
+from weighbridge.desk import Desk
 from weighbridge.guard import Guard
 from weighbridge.hooks import Event, TurnedAway
 from weighbridge.ledger.memory import MemoryStore
@@ -35,7 +35,7 @@ LEASE_MS: Final = 10**10
 class Stage:
     """The real desk over a ledger in memory, at the time the rows say."""
 
-    def __init__(self, documents: dict[str, Any], on: Scale, hindsight: Hindsight) -> None:
+    def __init__(self, documents: dict[str, Any], hindsight: Hindsight) -> None:
         self.now = 0
         self.assumed: Counter[str] = Counter()
         """What rows did not say -> how many."""
@@ -44,7 +44,9 @@ class Stage:
         store = MemoryStore(lambda: self.now)
         store.run(Put("policies", documents))
         ids = count()
-        desk = Desk(on, lambda: self.now, hooks=(self._hear,), lease_ms=LEASE_MS, ids=lambda: f"row {next(ids)}")
+        desk = Desk(
+            traffic.scale(), lambda: self.now, hooks=(self._hear,), lease_ms=LEASE_MS, ids=lambda: f"row {next(ids)}"
+        )
         self._guard = Guard(desk, store)
         self._open: list[tuple[int, int, Ticket, Usage | None]] = []
         self._numbers = count()
@@ -101,7 +103,7 @@ def command(file: Path, policies: TextIO, start: str | None, every: str, takes: 
     found, defaults = read_policies(policies.read(), policies.name)
     now = wiring.clock() if start is None else spans.before(start, wiring.clock(), "--at")
     hindsight = Hindsight({policy.name: Score(policy) for policy in found})
-    stage = Stage(shelf.write(found, defaults), traffic.scale(), hindsight)
+    stage = Stage(shelf.write(found, defaults), hindsight)
     step, length = spans.length(every, "--every"), spans.length(takes, "--takes")
     next_at = now
     for row in _rows(file, Principal(**who), hindsight):

@@ -137,12 +137,12 @@ def journal(store: Store, since: int, until: int | None = None) -> Iterator[Entr
 def _begins(store: Store, since: int) -> str | None:
     """When the journal begins, where it has let entries go that were asked for."""
     oldest = store.run(Entries(0, "", 1))
-    if not oldest or oldest[0].at <= since or not _has_let_go(store):
+    if not oldest or oldest[0].at <= since or not has_let_go(store):
         return None
     return show.moment(oldest[0].at)
 
 
-def _has_let_go(store: Store) -> bool:
+def has_let_go(store: Store) -> bool:
     """Whether counters were charged by entries that are gone: then the first that are looked at say so."""
     cursor = ""
     for _ in range(LOOKED_AT):
