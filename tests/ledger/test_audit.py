@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from threading import Event, Thread
 from typing import Any, TypeVar
@@ -11,10 +12,10 @@ import pytest
 from ledger.servers import Server
 from ledger.stores import UPKEEP, fresh
 from weighbridge.core.audit import Audit, auditing
-from weighbridge.core.books import Mend, Page, Step
+from weighbridge.core.books import Mend, Page, Roots, Step
 from weighbridge.core.errors import StoreCorrupt
 from weighbridge.core.flow import Flow
-from weighbridge.core.ledger import Charge, Counter, Entry, Hold, Peek, Reserve, Settle, State
+from weighbridge.core.ledger import Charge, Counter, Entry, Hold, Peek, Reserve, Settle, State, Verb
 from weighbridge.ledger import Store
 from weighbridge.ledger.upkeep import Upkeep
 
@@ -147,3 +148,62 @@ def test_traffic_is_not_drift(opened: Callable[..., Store], server: Server, entr
         worker.join()
     assert audited(store).ok
     assert store.run(Peek((USD, CALLS))) == (State(70 + 100 * rounds[0], 0), State(0, 0))
+
+
+class TwoRoots:
+    """A store whose books are in two roots, as a cluster's are in many."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def run(self, verb: Verb[T]) -> T:
+        return ("0", "1") if isinstance(verb, Roots) else self.store.run(verb)  # type: ignore[return-value]
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def test_books_in_two_roots(opened: Callable[..., Store], server: Server) -> None:
+    """A journal charges counters that live in another root, and keeps the base of what it let go."""
+    prefix = fresh()
+    store = TwoRoots(opened(server.url, prefix=prefix))
+    spend(store, "settled")
+    other = Counter("month", "nano_usd", "lifetime", (("team", "elsewhere"),))
+    line = json.dumps({"id": "x", "charges": [[other.field, 5]]})
+    with server.client() as client:
+        client.xadd(f"{prefix}:{{0}}:journal", {"e": line})
+        client.hset(f"{prefix}:{{0}}:counters", f"b:{other.field}", 10)
+        client.hset(f"{prefix}:{{1}}:counters", mapping={f"s:{other.field}": 15, f"h:{other.field}": 2})
+        client.hset(f"{prefix}:{{1}}:holds", "open", f"1 open 0 0 {other.field} 2")
+        client.zadd(f"{prefix}:{{1}}:leases", {"open": 2**44, "ghost": 2**44})
+        found = audited(store)
+        assert [(finding.name, finding.root) for finding in found.findings] == [("ghost", "1")]
+        assert (found.drift, found.counters, found.holds, found.entries) == ((), 3, 1, 2)
+        client.hincrby(f"{prefix}:{{1}}:counters", f"s:{other.field}", 30)
+        client.hset(f"{prefix}:{{1}}:counters", f"h:{other.field}", "x")
+        drift = {found.number: found for found in audited(store, repair=True).drift}
+        assert (drift["spent"].expected, drift["spent"].found, drift["spent"].root) == (15, 45, "1")
+        assert (drift["held"].expected, drift["held"].found) == (2, "x")
+        assert audited(store).ok
+        assert client.hgetall(f"{prefix}:{{1}}:counters") == {f"s:{other.field}": "15", f"h:{other.field}": "2"}
+
+
+def test_many_forgotten_counters_cost_no_journal(opened: Callable[..., Store], server: Server) -> None:
+    """The journal remembers windows that are over and gone: they are told apart without reading it again."""
+    store = opened(server.url)
+    for n in range(700):
+        minute = Counter("m", "requests", "minute", (), n * 60_000, (n + 1) * 60_000)
+        store.run(Settle(f"s{n}", (Charge(minute, 1),), Entry(f"s{n}"), now=n * 60_000))
+    store.run(Reserve("sweeps", (Hold(USD, None, 1),)))
+    asked = list[Any]()
+
+    class Watched:
+        def run(self, verb: Verb[T]) -> T:
+            asked.append(verb)
+            return store.run(verb)
+
+        def close(self) -> None:
+            raise AssertionError("an audit leaves the store open")
+
+    assert audited(Watched()).ok
+    assert len([verb for verb in asked if isinstance(verb, Page) and verb.book == "journal"]) == 1

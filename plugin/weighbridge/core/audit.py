@@ -10,35 +10,15 @@ be read is taken out and kept aside.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import Final, TypeVar
+from typing import Final
 
-from weighbridge.core.books import (
-    BOOKS,
-    ROOT,
-    Book,
-    Figures,
-    Mend,
-    Page,
-    Recount,
-    Recounted,
-    Row,
-    Step,
-    amount,
-)
+from weighbridge.core.books import BOOKS, Book, Mend, Page, Roots, Step
 from weighbridge.core.errors import StoreCorrupt
 from weighbridge.core.findings import READERS, Drift, Finding, Reading
 from weighbridge.core.flow import Flow, ask
-from weighbridge.core.ledger import LARGEST
+from weighbridge.core.recounting import STEPS, Recounting, Told, chunks, confirmed, drifted
 
-T = TypeVar("T")
-Told = Callable[[str, int], None]
-"""Is told of progress: the book, rows read since it was last told."""
-SUSPECTS: Final = 5000
-"""Counters counted again in one step; each step reads the journal once more."""
-STEPS: Final = 500
 ROUNDS: Final = 3
 """Looks at records that need mending: what one repair uncovers (a book taken out) the next mends."""
 
@@ -68,9 +48,10 @@ class Audit:
         return not self.drift and not self.findings
 
 
-def auditing(*, repair: bool = False, told: Told = lambda book, rows: None, root: str = ROOT) -> Flow[Audit]:
-    """Look at one root's books; with `repair`, mend what is found and answer what that was."""
-    first = found = yield from _look(root, told)
+def auditing(*, repair: bool = False, told: Told = lambda book, rows: None) -> Flow[Audit]:
+    """Look at the books; with `repair`, mend what is found and answer what that was."""
+    roots = yield from ask(Roots())
+    first = found = yield from _look(roots, told)
     if not repair:
         return first
     findings, taken = list[Finding](), list[bool]()
@@ -78,19 +59,20 @@ def auditing(*, repair: bool = False, told: Told = lambda book, rows: None, root
         if not found.findings:
             break
         findings += [finding for finding in found.findings if finding not in findings]
-        taken += yield from _take([finding.step for finding in found.findings], root)
-        found = yield from _look(root, told)
+        taken += yield from _take([(finding.root, finding.step) for finding in found.findings])
+        found = yield from _look(roots, told)
     lost = any(finding.book == "journal" for finding in findings)
-    taken += yield from _take([_correction(drift, lost) for drift in found.drift], root)
+    taken += yield from _take([(drift.root, _correction(drift, lost)) for drift in found.drift])
     done = sum(taken)
     told_of = first.drift or found.drift
     return replace(found, drift=told_of, findings=tuple(findings), mended=done, failed=len(taken) - done)
 
 
-def _take(steps: Iterable[Step], root: str) -> Flow[list[bool]]:
+def _take(steps: list[tuple[str, Step]]) -> Flow[list[bool]]:
     taken: list[bool] = []
-    for some in _chunks(steps, STEPS):
-        taken += yield from ask(Mend(tuple(some), root))
+    for root in sorted({root for root, _ in steps}):
+        for some in chunks((step for at, step in steps if at == root), STEPS):
+            taken += yield from ask(Mend(tuple(some), root))
     return taken
 
 
@@ -105,23 +87,25 @@ def _correction(drift: Drift, lost: bool) -> Step:
     return Step("add", drift.counter, drift.number, amount=change, purge=drift.purge)
 
 
-def _look(root: str, told: Told) -> Flow[Audit]:
+def _look(roots: tuple[str, ...], told: Told) -> Flow[Audit]:
     reading = Reading()
     for book in BOOKS:
-        try:
-            yield from _read(book, reading, root, told)
-        except StoreCorrupt as error:
-            reading.findings.append(Finding("not of the ledger's type", book, "", str(error), Step("remove", book)))
+        for root in roots:
+            reading.root = root
+            try:
+                yield from _read(book, reading, told)
+            except StoreCorrupt as error:
+                reading.find("not of the ledger's type", book, "", str(error), Step("remove", book))
     broken = tuple(finding for finding in reading.findings if finding.step.way == "remove")
     audit = Audit(reading.counters, reading.holds, reading.entries, findings=broken)
     if broken:
         # Nothing can be held against a book that is not there.
         return audit
-    findings, now = yield from _confirmed(sorted(reading.odd | reading.leaseless), root)
+    findings, now = yield from confirmed(reading.odd | reading.leaseless, roots)
     spent = sorted(reading.spent.keys() | reading.unreadable)
-    drift = yield from _drifted(spent, Recounting.spent, root, told)
+    drift = yield from drifted(spent, Recounting.spent, roots, told)
     held = sorted(reading.held.keys() | reading.unreadable)
-    drift += yield from _drifted(held, Recounting.held, root, told)
+    drift += yield from drifted(held, Recounting.held, roots, told)
     return replace(
         audit,
         drift=tuple(found for found in drift if found is not None),
@@ -131,109 +115,13 @@ def _look(root: str, told: Told) -> Flow[Audit]:
     )
 
 
-def _read(book: Book, reading: Reading, root: str, told: Told) -> Flow[None]:
+def _read(book: Book, reading: Reading, told: Told) -> Flow[None]:
     cursor = ""
     while True:
-        leaf = yield from ask(Page(book, cursor, root=root))
+        leaf = yield from ask(Page(book, cursor, root=reading.root))
         for row in leaf.rows:
             READERS[book](reading, row)
         told(book, len(leaf.rows))
         cursor = leaf.cursor
         if not cursor or book == "due":
             return
-
-
-def _confirmed(ids: list[str], root: str) -> Flow[tuple[list[Finding], int]]:
-    """What is wrong with these holds and leases at one moment; and the store's time."""
-    findings: list[Finding] = []
-    seen = yield from ask(Recount(root=root))
-    for some in _chunks(ids, STEPS):
-        seen = yield from ask(Recount(ids=tuple(some), root=root))
-        for id, (row, ends) in zip(some, seen.holds, strict=True):
-            findings += _wrong(id, row, ends)
-    return findings, seen.now
-
-
-def _wrong(id: str, row: Row | None, ends: int | None) -> Iterator[Finding]:
-    if row is not None and row.amounts is None:
-        yield Finding("not a hold", "holds", id, row.text, Step("end", id, found=row.text))
-    elif row is not None and row.kind == "open":
-        if ends is None:
-            yield Finding("a hold without a lease", "holds", id, row.text, Step("end", id, found=row.text))
-    elif ends is not None:
-        yield Finding("a lease without a hold", "leases", id, str(ends), Step("unlease", id))
-
-
-@dataclass(frozen=True, slots=True)
-class Recounting:
-    """A counter at one moment, and what the journal charged it until then."""
-
-    counter: str
-    figures: Figures
-    charged: int
-    seen: Recounted
-
-    def spent(self) -> Iterator[Drift | None]:
-        """What is wrong with what it says was spent."""
-        figures, base = self.figures, amount(self.figures.base)
-        found = amount(figures.spent)
-        if base is None:
-            base = max(0, (found or 0) - self.charged)
-            yield Drift(self.counter, "base", base, figures.base or "")
-        if found is None or (found != self._total(base) and not 0 < figures.purge <= self.seen.now):
-            # One past its time may have been forgotten, and made anew by a late charge.
-            kept = figures.spent or "" if found is None else found
-            yield Drift(self.counter, "spent", self._total(base), kept, figures.purge)
-
-    def _total(self, base: int) -> int:
-        return min(base + self.charged, LARGEST)
-
-    def held(self) -> Iterator[Drift | None]:
-        """What is wrong with what it says is held; None where that cannot be told."""
-        found, expected = amount(self.figures.held), min(self.figures.open, LARGEST)
-        if not self.seen.whole:
-            yield None
-        elif found is None or found != expected:
-            kept = self.figures.held or "" if found is None else found
-            yield Drift(self.counter, "held", expected, kept, self.figures.purge)
-
-
-def _drifted(
-    suspects: list[str], judge: Callable[[Recounting], Iterator[Drift | None]], root: str, told: Told
-) -> Flow[list[Drift | None]]:
-    found: list[Drift | None] = []
-    for some in _chunks(suspects, SUSPECTS):
-        seen = yield from ask(Recount(tuple(some), root=root))
-        charged = dict.fromkeys(some, 0)
-        if judge is Recounting.spent:
-            yield from _charged(charged, seen, root, told)
-        for name, figures in zip(some, seen.figures, strict=True):
-            found += judge(Recounting(name, figures, charged[name], seen))
-    return found
-
-
-def _charged(sums: dict[str, int], seen: Recounted, root: str, told: Told) -> Flow[None]:
-    """Adds what the journal charged these counters up to the moment they were seen at."""
-    rows, last = seen.head, _place(seen.last)
-    while rows:
-        for row in rows:
-            if _place(row.name) > last:
-                return
-            for name, charged in row.amounts or ():
-                if name in sums:
-                    sums[name] += charged
-        if _place(rows[-1].name) >= last:
-            return
-        rows = (yield from ask(Page("journal", rows[-1].name, root=root))).rows
-        told("journal", len(rows))
-
-
-def _place(cursor: str) -> tuple[int, int]:
-    at, _, count = cursor.rpartition("-")
-    return int(at or -1), int(count or 0)
-
-
-def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some

@@ -55,6 +55,11 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True)
+class Roots(Verb["tuple[str, ...]"]):
+    """The roots the store's books are kept under: one on a single node, many on a cluster."""
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Verb[Leaf]):
     """Records of a book as they are.  Those that are there from the first page to the last are all
     told; the journal is told from its oldest entry on."""

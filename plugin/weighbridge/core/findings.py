@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from weighbridge.core.books import Book, Number, Row, Step
+from weighbridge.core.books import ROOT, Book, Number, Row, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Drift:
     found: int | str
     """A text where it cannot be read."""
     purge: int = 0
+    root: str = ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,53 +37,60 @@ class Finding:
     found: str
     step: Step
     """What mends it."""
+    root: str = ROOT
 
 
 @dataclass(slots=True)
 class Reading:
-    """What the pages said."""
+    """What the pages said, of all roots together."""
 
+    root: str = ROOT
+    """Whose pages are being read."""
     spent: dict[str, int] = field(default_factory=dict)
     """Counter -> what it has above its journal and base; those that agree are not in it."""
     held: dict[str, int] = field(default_factory=dict)
     """Counter -> what it has above its open holds."""
     unreadable: set[str] = field(default_factory=set)
     """Counters with a number that is none."""
-    leaseless: set[str] = field(default_factory=set)
-    """Open holds whose lease has not been seen."""
-    odd: set[str] = field(default_factory=set)
-    """Ids of holds that cannot be read, and of leases whose hold was not seen."""
+    leaseless: set[tuple[str, str]] = field(default_factory=set)
+    """Open holds, root and id, whose lease has not been seen."""
+    odd: set[tuple[str, str]] = field(default_factory=set)
+    """Holds that cannot be read, and of leases whose hold was not seen."""
     ends: list[int] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     counters: int = 0
     holds: int = 0
     entries: int = 0
 
+    def find(self, what: str, book: Book, name: str, text: str, step: Step) -> None:
+        """A record that should not be."""
+        self.findings.append(Finding(what, book, name, text, step, self.root))
+
     def line(self, row: Row) -> None:
         """A journal entry."""
         self.entries += 1
         if row.amounts is None:
             step = Step("strike", row.name, found=row.text)
-            self.findings.append(Finding("not a journal entry", "journal", row.name, row.text, step))
+            self.find("not a journal entry", "journal", row.name, row.text, step)
         for name, charged in row.amounts or ():
             _off(self.spent, name, -charged)
 
     def hold(self, row: Row) -> None:
         """A hold, open or not."""
         if row.amounts is None:
-            self.odd.add(row.name)
+            self.odd.add((self.root, row.name))
         elif row.kind == "open":
-            self.holds += row.name not in self.leaseless
-            self.leaseless.add(row.name)
+            self.holds += (self.root, row.name) not in self.leaseless
+            self.leaseless.add((self.root, row.name))
             for name, held in row.amounts:
                 _off(self.held, name, -held)
 
     def lease(self, row: Row) -> None:
         """A lease."""
-        if row.amounts is None or row.name not in self.leaseless:
-            self.odd.add(row.name)
+        if row.amounts is None or (self.root, row.name) not in self.leaseless:
+            self.odd.add((self.root, row.name))
             return
-        self.leaseless.discard(row.name)
+        self.leaseless.discard((self.root, row.name))
         self.ends.append(row.amounts[0][1])
 
     def counter(self, row: Row) -> None:
@@ -90,7 +98,7 @@ class Reading:
         self.counters += row.kind == "spent"
         if not row.kind:
             step = Step("drop", row.name, found=row.text)
-            self.findings.append(Finding("not a counter", "counters", row.name, row.text, step))
+            self.find("not a counter", "counters", row.name, row.text, step)
         elif row.amounts is None:
             self.unreadable.add(row.name[2:])
         for name, value in row.amounts or ():

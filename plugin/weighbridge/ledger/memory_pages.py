@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from weighbridge.core.books import Book, Figures, Leaf, Mend, Page, Recount, Recounted, Row, Step
+from weighbridge.core.books import ROOT, Book, Figures, Leaf, Mend, Page, Recount, Recounted, Roots, Row, Step
 from weighbridge.core.ledger import LARGEST, State
 from weighbridge.ledger.books import Books
 from weighbridge.ledger.pages import HEAD, entry_row, purge
@@ -112,5 +112,10 @@ def _unlease(books: Books, step: Step, now: int) -> bool:
 
 WAYS: Final[Mapping[str, Callable[[Books, Step, int], bool]]] = {"add": _add, "end": _end, "unlease": _unlease}
 
-ANSWERS: Final[Mapping[type, Callable[[Books, Any, int], Any]]] = {Page: _page, Recount: _recount, Mend: _mend}
+ANSWERS: Final[Mapping[type, Callable[[Books, Any, int], Any]]] = {
+    Roots: lambda books, verb, now: (ROOT,),
+    Page: _page,
+    Recount: _recount,
+    Mend: _mend,
+}
 """By verb: of the records, the verb and the time."""

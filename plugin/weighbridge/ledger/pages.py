@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, get_args
 
 from weighbridge.core.books import (
+    ROOT,
     Amounts,
     Book,
     Figures,
@@ -17,6 +18,7 @@ from weighbridge.core.books import (
     Page,
     Recount,
     Recounted,
+    Roots,
     Row,
     Step,
     amount,
@@ -41,6 +43,12 @@ BINS: Final = 128
 """Of a history, at most."""
 HISTORY: Final = re.compile(r"1 \d{1,16}((?: \d{1,3} \d{1,3})+)", re.ASCII)
 STATES: Final = ("open", "expired", "ended")
+
+
+def _roots(verb: Roots, prefix: str, upkeep: Upkeep) -> Command:
+    # A single node keeps all in one root; what it is asked is whether it is there at all.
+    [key] = Keys(prefix, ROOT).of("counters")
+    return Command("", (key,), ("EXISTS", key))
 
 
 def _page(verb: Page, prefix: str, upkeep: Upkeep) -> Command:
@@ -186,10 +194,16 @@ READERS: Final[Mapping[Book, Callable[[str, str], Row]]] = {
 }
 """Book -> how one of its records is read."""
 
-ENCODERS: Final[Mapping[type, Callable[[Any, str, Upkeep], Command]]] = {Page: _page, Recount: _recount, Mend: _mend}
+ENCODERS: Final[Mapping[type, Callable[[Any, str, Upkeep], Command]]] = {
+    Roots: _roots,
+    Page: _page,
+    Recount: _recount,
+    Mend: _mend,
+}
 """By verb: of the verb, the keys' prefix and the terms of upkeep."""
 
 DECODERS: Final[Mapping[type, Callable[[Any, Command, Any], Any]]] = {
+    Roots: lambda verb, command, reply: (ROOT,),
     Page: _paged,
     Recount: _recounted,
     Mend: _mended,
