@@ -17,13 +17,13 @@ DECISIONS: Final = {"clamp": "clamped", "trim": "trimmed", "reroute": "rerouted"
 def assumptions(assumed: Mapping[str, int], start: int, every: str, takes: str) -> list[str]:
     """What the rows did not say, and what was taken for it, as sentences."""
     told = {
-        "nameless": "rows do not say who sent them: taken as given on the command line",
-        "timeless": f"rows do not say when: one every {every}, the first at {show.moment(start)}",
-        "unmeasured": f"rows do not say how long they took: {takes} each",
-        "unbilled": "rows have no bill: settled with their estimated prompt and no output",
-        "late": "rows were sent before the row above them: taken at that row's time",
+        "nameless": ("Rows that do not say who sent them", "taken as given on the command line"),
+        "timeless": ("Rows that do not say when", f"one every {every}, the first at {show.moment(start)}"),
+        "unmeasured": ("Rows that do not say how long they took", f"{takes} each"),
+        "unbilled": ("Rows without a bill", "settled with their estimated prompt and no output"),
+        "late": ("Rows sent before the row above them", "taken at that row's time"),
     }
-    return [f"{assumed[name]:,} {words}" for name, words in told.items() if assumed.get(name)]
+    return [f"{what}: {assumed[name]:,}; {taken}." for name, (what, taken) in told.items() if assumed.get(name)]
 
 
 def document(found: Hindsight, assumed: list[str]) -> dict[str, Any]:
