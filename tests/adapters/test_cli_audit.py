@@ -100,3 +100,10 @@ def test_audit_of_no_store(run: Run, file: Callable[..., str]) -> None:
     assert answer(run("audit", "--store", "memory://", "--json"))["ok"]
     said = run("audit", "--store", "redis://127.0.0.1:1")
     assert said.exit_code == 2 and said.stderr.count("\n") == 1
+
+
+def test_a_long_list_is_cut(run: Run, books: tuple[Store, redis.Redis]) -> None:
+    _, client = books
+    client.hset(f"{KEY}:counters", mapping={f"s:what{n}": "1" for n in range(60)})
+    assert "... and 10 more" in run("audit").stdout
+    assert len(answer(run("audit", "--json"), 1)["drift"]) == 60

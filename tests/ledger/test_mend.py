@@ -15,9 +15,10 @@ from weighbridge.core.ledger import LARGEST
 from weighbridge.ledger import Store
 
 F = USD.field
+BIG = F.replace("month", "big")
 OPEN = f"1 open 5 5 {F} 7"
 HASH = {
-    "counters": {f"s:{F}": "70", f"h:{F}": "7", "s:what": "1", f"b:{F}": "x"},
+    "counters": {f"s:{F}": "70", f"h:{F}": "7", "s:what": "1", f"b:{F}": "x", f"s:{BIG}": str(LARGEST + 1)},
     "holds": {"o": OPEN, "e": "1 ended 5 5"},
 }
 
@@ -27,6 +28,7 @@ ROWS: dict[str, tuple[Step, bool, dict[str, Any]]] = {
     "never below nothing": (Step("add", F, "held", amount=-8), True, {f"h:{F}": "0"}),
     "never above the largest": (Step("add", F, "spent", amount=LARGEST), True, {f"s:{F}": str(LARGEST)}),
     "not to what is no number": (Step("add", F, "base", amount=5), False, {}),
+    "not to what is too large": (Step("add", BIG, "spent", amount=5), False, {}),
     "set": (Step("set", F, "base", "x", 9), True, {f"b:{F}": "9"}),
     "not set where it changed": (Step("set", F, "base", "y", 9), False, {}),
     "drop": (Step("drop", "s:what", found="1"), True, {"s:what": None}),
@@ -111,8 +113,10 @@ def test_a_recount_of_many(opened: Callable[..., Store], server: Server) -> None
     with server.client() as client:
         client.hset(f"{prefix}:{{0}}:counters", mapping={f"s:{field}": str(n) for n, field in enumerate(fields)})
         for n in range(1500):
-            client.hset(f"{prefix}:{{0}}:holds", f"h{n}", f"1 open 0 0 {fields[n]} {n}")
+            client.hset(f"{prefix}:{{0}}:holds", f"h{n}", f"1 open 0 0 {fields[n % 1000]} {n}")
             client.zadd(f"{prefix}:{{0}}:leases", {f"h{n}": n})
     found = store.run(Recount(fields))
     assert [one.spent for one in found.figures] == [str(n) for n in range(2500)]
-    assert [one.open for one in found.figures] == [n if n < 1500 else 0 for n in range(2500)]
+    assert [one.open for one in found.figures] == [
+        2 * n + 1000 if n < 500 else n if n < 1000 else 0 for n in range(2500)
+    ]

@@ -25,6 +25,8 @@ DRIFT_FOUND: Final = 1
 """Exit status."""
 LONGEST: Final = 120
 """Letters of a damaged record that are shown."""
+MOST_ROWS: Final = 50
+"""Rows of a table; --json has them all."""
 
 
 @click.command("audit")
@@ -32,7 +34,8 @@ LONGEST: Final = 120
 @options.as_json
 @options.common
 def command(repair: bool, as_json: bool) -> int:
-    """Prove the ledger: held = the open holds, spent = the journal.  Exit status 1 where it is not so.
+    """Prove the ledger: held = the open holds, spent = the journal.  Exit status 1 where it is not so,
+    also where --repair has mended it.
 
     Calls may go on meanwhile.  Damaged records are taken out by --repair and kept under the store's
     `aside` keys; spending is never lowered below the journal."""
@@ -112,17 +115,23 @@ def _tell(audit: Audit) -> None:
         show.line(f"{audit.expired:,} holds have expired and go back at the next call.", "dim")
     if audit.unproved:
         show.line(f"{audit.unproved:,} counters are not proved: too many calls are open. Audit again later.", "yellow")
-    if audit.drift:
-        show.line()
-        show.table(
-            ("policy", "scope", "window", "field", ">expected", ">found"), [_cells(drift) for drift in audit.drift]
-        )
-    if audit.findings:
-        show.line()
-        rows = [(_finding(found)["field"], found.what, _shown(found.found)) for found in audit.findings]
-        show.table(("record", "is", "found"), rows)
+    _table(("policy", "scope", "window", "field", ">expected", ">found"), [_cells(d) for d in audit.drift[:MOST_ROWS]])
+    _table(("record", "is", "found"), [_record(found) for found in audit.findings[:MOST_ROWS]])
+    more = max(0, len(audit.drift) - MOST_ROWS) + max(0, len(audit.findings) - MOST_ROWS)
+    if more:
+        show.line(f"... and {more:,} more: see --json", "dim")
     show.line()
     show.line(*_verdict(audit))
+
+
+def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    if rows:
+        show.line()
+        show.table(columns, rows)
+
+
+def _record(found: Finding) -> tuple[str, ...]:
+    return (_finding(found)["field"], found.what, _shown(found.found))
 
 
 def _cells(drift: Drift) -> tuple[str, ...]:
