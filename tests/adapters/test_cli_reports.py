@@ -3,15 +3,20 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
+from typing import Any
 
 import pytest
 
-from adapters.commands import POLICIES, Run, answer
+from adapters.commands import POLICIES, Run, answer, one_line
+from weighbridge.adapters.cli import spans, usage
 from weighbridge.core.ledger import Charge, Counter, Entry, Hold, Reserve, Settle
 from weighbridge.core.policy import shelf
 from weighbridge.core.policy.window import bounds
 from weighbridge.core.shelves import Fetch
 from weighbridge.ledger import Store
+from weighbridge.ledger.memory import MemoryStore
+from weighbridge.ledger.upkeep import Upkeep
 from weighbridge.wiring import clock
 
 
@@ -97,3 +102,67 @@ def test_usage_as_csv_and_table(run: Run, traffic: Counter) -> None:
 def test_usage_since(run: Run, traffic: Counter) -> None:
     assert answer(run("usage", "--since", "2100-01-01", "--json")) == []
     assert answer(run("usage", "--since", "2020-01-01", "--json"))
+
+
+def at(store: Store, when: str, **fields: Any) -> None:
+    """An entry settled at that time."""
+    now = int(datetime.fromisoformat(when).timestamp() * 1000)
+    id = f"at {when} {fields}"
+    store.run(Settle(id, (), Entry(id, ending="reported", **fields), now=now))
+
+
+def test_usage_of_a_month(run: Run, store: Store) -> None:
+    """In a store of its own: a journal only ever goes forward."""
+    url = ("--store", "memory://")
+    assert answer(run("usage", "--month", "2026-10", "--json", *url)) == []
+    for more in (
+        ("--month", "october"),
+        ("--month", "2026-13"),
+        ("--month", "0000-01"),
+        ("--month", "2026-10", "--since", "1d"),
+    ):
+        one_line(run("usage", *more, *url), "--month")
+    one_line(run("usage", "--timezone", "Mars", *url), "Europe/Zurich")
+    one_line(run("usage", "--since", "1h", "--until", "2h", *url), "--until")
+    one_line(run("usage", "--where", "team", *url), "--where team=research")
+    one_line(run("usage", "--where", "colour=red", *url), "tag.NAME")
+
+
+def test_usage_between_times_and_of_one_team(opened: Store) -> None:
+    for when, team, nano in (
+        ("2026-09-30T21:59:59Z", "research", 1),
+        ("2026-09-30T22:00:00Z", "research", 2),
+        ("2026-10-31T22:59:59Z", "research", 4),
+        ("2026-10-31T23:00:00Z", "research", 8),
+        ("2026-10-31T23:00:00Z", "support", 16),
+    ):
+        at(opened, when, team=team, nano_usd=nano)
+    zurich = spans.zone("Europe/Zurich")
+
+    def spent(*time: str | None, where: tzinfo = UTC) -> int:
+        start, end = spans.between(*time, where, 1793700000000)  # type: ignore[arg-type]
+        return sum(entry.nano_usd for entry in usage.journal(opened, start, end))
+
+    assert spent(None, None, "2026-10", where=zurich) == 2 + 4
+    assert spent(None, None, "2026-10") == 4 + 8 + 16
+    assert spent("2026-09-30", "2026-10-01", None) == 1 + 2
+    assert spent("2026-10-01", None, None) == 4 + 8 + 16
+
+
+def test_usage_where_and_by_month(run: Run, store: Store, traffic: Counter) -> None:
+    only = answer(run("usage", "--by", "month,decision", "--where", "team=res*", "--where", "model=gpt-4o", "--json"))
+    assert [list(row)[:2] for row in only] == [["month", "decision"]] and only[0]["nano_usd"] >= 70
+    assert answer(run("usage", "--where", "team=nobody", "--json")) == []
+
+
+def test_usage_says_where_the_journal_begins(opened: Store) -> None:
+    counter = Counter("p", "requests", "lifetime", ())
+    for n in range(6):
+        opened.run(Settle(f"{n}", (Charge(counter, 1),), Entry(f"{n}"), now=1000 * n))
+    assert usage._begins(opened, 0) is not None
+    assert usage._begins(opened, 5000) is None
+
+
+@pytest.fixture
+def opened() -> Store:
+    return MemoryStore(lambda: 0, Upkeep(journal_cap=5))

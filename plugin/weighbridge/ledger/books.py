@@ -54,9 +54,14 @@ class Journal:
     def __len__(self) -> int:
         return len(self._lines) - self._dead
 
+    @property
+    def last(self) -> Place:
+        """Place of the newest line; (-1, 0) before the first."""
+        return self._lines[-1][0] if self._lines else (-1, 0)
+
     def append(self, line: str, now: int) -> None:
         """Behind the last one, also where the clock went back."""
-        last_at, last_count = self._lines[-1][0] if self._lines else (-1, 0)
+        last_at, last_count = self.last
         self._lines.append(((now, 1) if now > last_at else (last_at, last_count + 1), line))
 
     def page(self, first: Place, most: int) -> Sequence[tuple[Place, str]]:

@@ -27,6 +27,7 @@ from weighbridge.core.ledger import (
     Verb,
 )
 from weighbridge.core.shelves import Fetch, Look, Put, Version
+from weighbridge.ledger import memory_pages
 from weighbridge.ledger.books import Books, Record
 from weighbridge.ledger.door import check
 from weighbridge.ledger.journal import document_of, document_text, entry_of, entry_text
@@ -170,6 +171,10 @@ class AsyncMemoryStore:
         self._store.close()
 
 
+def _page(answer: Callable[[Books, Any, int], Any]) -> Callable[[MemoryStore, Any], Any]:
+    return lambda store, verb: answer(store.books, verb, store._clock())
+
+
 VERBS: Mapping[type, Callable[[MemoryStore, Any], Any]] = {
     Reserve: MemoryStore._reserve,
     Extend: MemoryStore._extend,
@@ -183,4 +188,5 @@ VERBS: Mapping[type, Callable[[MemoryStore, Any], Any]] = {
     Look: MemoryStore._look,
     Version: MemoryStore._version,
     Put: MemoryStore._put,
+    **{verb: _page(answer) for verb, answer in memory_pages.ANSWERS.items()},
 }

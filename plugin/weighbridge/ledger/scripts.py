@@ -28,5 +28,7 @@ SCRIPTS: Mapping[str, Script] = {
     "settle": _load("books", "histories", "sweep", "settle"),
     "renew": _load("books", "renew"),
     "put": _load("put"),
+    "recount": _load("books", "recount"),
+    "mend": _load("books", "mend"),
 }
 """By verb, which comes last: what is before it are its preludes, which never run alone."""

@@ -35,7 +35,7 @@ from weighbridge.core.ledger import (
     State,
     Verb,
 )
-from weighbridge.ledger import papers
+from weighbridge.ledger import pages, papers
 from weighbridge.ledger.commands import Command, Keys, Word, pairs
 from weighbridge.ledger.door import check
 from weighbridge.ledger.journal import entry_of, entry_text
@@ -191,6 +191,10 @@ def _paper(encode: Callable[[Any, str], Command]) -> Callable[[Wire, Any, str], 
     return lambda wire, verb, root: encode(verb, wire._prefix)
 
 
+def _page(encode: Callable[[Any, str, Upkeep], Command]) -> Callable[[Wire, Any, str], Command]:
+    return lambda wire, verb, root: encode(verb, wire._prefix, wire._upkeep)
+
+
 ENCODERS: Mapping[type, Callable[[Wire, Any, str], Command]] = {
     Reserve: Wire._reserve,
     Extend: Wire._extend,
@@ -201,6 +205,7 @@ ENCODERS: Mapping[type, Callable[[Wire, Any, str], Command]] = {
     OpenHolds: Wire._open_holds,
     Entries: Wire._entries,
     **{verb: _paper(encoder) for verb, encoder in papers.ENCODERS.items()},
+    **{verb: _page(encoder) for verb, encoder in pages.ENCODERS.items()},
 }
 
 DECODERS: Mapping[type, Callable[[Any, Command, Any], Any]] = {
@@ -213,4 +218,5 @@ DECODERS: Mapping[type, Callable[[Any, Command, Any], Any]] = {
     OpenHolds: _opened,
     Entries: _journaled,
     **papers.DECODERS,
+    **pages.DECODERS,
 }

@@ -21,10 +21,13 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "check": ("check", "Say what the gate would decide, holding and sending nothing."),
     "accuracy": ("accuracy", "Hold estimates against what recorded traffic was billed."),
     "calibrate": ("calibrate", "Fit the estimates to your own traffic."),
+    "replay": ("replay", "What policies would have done to recorded traffic."),
     "policy": ("policy", "Limits and rules: apply, diff, list, show, delete."),
     "key": ("key", "Virtual keys: create, list, revoke."),
     "budget": ("budget", "What is spent, held and left."),
     "usage": ("usage", "What was used, by whom and for how much."),
+    "audit": ("audit", "Prove that the ledger's books agree, and mend them."),
+    "journal": ("journal", "Every settlement: to an archive, and back."),
     "doctor": ("doctor", "What is configured, what answers, what is wrong, and the fix."),
 }
 """Command -> (its module here, what it does in one line)."""

@@ -59,12 +59,19 @@ def scale() -> Scale:
 
 
 def rows(path: Path, on: Scale) -> Iterator[Row]:
-    """Every row of a file, with progress where somebody watches.  Raises ConfigError where it cannot be read."""
+    """Every row of a file, weighed.  Raises ConfigError where it cannot be read."""
+    for line, number in lines(path, "weighing"):
+        yield weigh(line, number, on)
+
+
+def lines(path: Path, doing: str) -> Iterator[tuple[bytes, int]]:
+    """Every line of a file that is not empty, and its number, with progress where somebody watches.
+    Raises ConfigError."""
     with _progress() as progress:
-        task = progress.add_task("weighing", total=None)
+        task = progress.add_task(doing, total=None)
         for number, line in enumerate(_lines(path), 1):
             if line.strip():
-                yield weigh(line, number, on)
+                yield line, number
             progress.update(task, completed=number)
 
 
