@@ -16,10 +16,11 @@ from weighbridge.core.ledger import Counters, Entries, OpenHolds, Reserve, Settl
 from weighbridge.core.model import NeverSent, Principal, RawCall, Reported, Usage
 from weighbridge.core.policy import parse, shelf
 from weighbridge.core.shelves import Put
-from weighbridge.desk import SETTLE_PAUSES, Desk, Scale
+from weighbridge.desk import SETTLE_PAUSES, Desk
 from weighbridge.guard import AsyncGuard, Guard
 from weighbridge.hooks import Admitted, Closed, Event, TurnedAway, Unsettled
 from weighbridge.ledger.memory import MemoryStore
+from weighbridge.scale import Scale
 
 T = TypeVar("T")
 NOON = 1_790_000_000_000

@@ -12,6 +12,7 @@ from weighbridge.core.dialects.body import rfc3339
 from weighbridge.core.errors import Refused, machine_part
 from weighbridge.core.ledger import Hold, State
 from weighbridge.core.model import Estimate, Json, Parts
+from weighbridge.core.policy.budget import resets_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ def admitted(ticket: Ticket) -> dict[str, str]:
         **_estimated(estimate),
         "x-weighbridge-held-usd": usd(ticket.held_nano),
         **_remaining(ticket),
+        **({"x-weighbridge-shadow": _printable(", ".join(ticket.shadow))} if ticket.shadow else {}),
     }
 
 
@@ -78,7 +80,8 @@ def estimate_part(estimate: Estimate) -> dict[str, Json]:
 
 def verdict_admitted(ticket: Ticket) -> dict[str, Json]:
     """A dry run that would pass, as `/weighbridge/check` and `check --json` answer it."""
-    scopes = [_scope(hold, state, ticket.units) for hold, state in zip(ticket.holds, ticket.states, strict=False)]
+    pairs = zip(ticket.holds, ticket.states, strict=False)
+    scopes = [_scope(hold, state, ticket.covered, ticket.now) for hold, state in pairs]
     return {
         "decision": ticket.decision,
         "reason": None,
@@ -105,8 +108,8 @@ def verdict_refused(error: Refused, estimate: Estimate | None) -> dict[str, Json
     }
 
 
-def _scope(hold: Hold, state: State, units: int) -> dict[str, Json]:
-    c = hold.counter
+def _scope(hold: Hold, state: State, units: int, now: int) -> dict[str, Json]:
+    c, resets = hold.counter, resets_at(hold.counter, now)
     return {
         "policy": c.policy,
         "scope": dict(c.scope),
@@ -115,7 +118,7 @@ def _scope(hold: Hold, state: State, units: int) -> dict[str, Json]:
         "spent": state.spent,
         "held": state.held,
         "requested": hold.amount(units),
-        "resets_at": rfc3339(c.end) if c.end else None,
+        "resets_at": None if resets is None else rfc3339(resets),
     }
 
 
