@@ -172,7 +172,8 @@ def test_what_is_wrong_is_named_with_its_path(change: dict[Any, Any], path: tupl
 
 @pytest.mark.parametrize("field", ["window", "timezone", "per", "warn_at", "hold", "on_exhausted", "max_held_share"])
 def test_what_goes_only_with_a_limit(field: str) -> None:
-    value = {"window": "day", "timezone": "UTC", "per": ["team"], "warn_at": [1], "hold": "observed", "max_held_share": 1}.get(field, "cut")
+    values = {"window": "day", "timezone": "UTC", "per": ["team"], "warn_at": [1], "max_held_share": 1}
+    value = {**values, "hold": "observed"}.get(field, "cut")
     with pytest.raises(PolicyError, match="without a limit"):
         policy({"name": "p", "models": {"allow": ["*"]}, field: value})
 
