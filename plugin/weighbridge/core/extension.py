@@ -25,7 +25,8 @@ class Coverage:
     def __init__(self, ticket: Ticket) -> None:
         self.ticket = ticket
         """With `covered` as far as it has been extended."""
-        self._asking = False
+        self._asking = 0
+        self._short = False
         self._cut = False
         self._over = not ticket.holds
         self._seen = 0
@@ -38,29 +39,34 @@ class Coverage:
         self._largest = max(self._largest, seen - self._seen)
         self._seen = seen
         ticket = self.ticket
-        if self._asking or self._over or ticket.covered >= ticket.units or seen < self._next:
+        if self._asking or self._over or ticket.covered >= ticket.units:
             return None
-        self._asking = True
-        return Extend(ticket.id, ticket.holds, min(ticket.units, 2 * max(ticket.covered, seen, STEP)))
+        if seen < self._next and (self._short or seen + self._largest <= ticket.covered):
+            return None
+        self._asking = min(ticket.units, 2 * max(ticket.covered, seen, STEP))
+        return Extend(ticket.id, ticket.holds, self._asking)
 
     def answered(self, answer: Granted | Short | Ended | None) -> None:
         """The ledger's answer; None where there was none."""
-        self._asking = False
+        asked, self._asking = self._asking, 0
+        claims = self.ticket.claims
         match answer:
             case Granted(covered=covered):
                 self.ticket = replace(self.ticket, covered=max(covered, self.ticket.covered))
-                self._cut = False
-                return self._wait(3, 4)
+                self._short = covered < asked
+                claims = tuple(claim for claim in claims if claim.hold.history)
             case Short(lacking=lacking):
-                # Others may give back until this one gets there: it will be asked again.
-                self._cut = any(self.ticket.claims[i].policy.on_exhausted == "cut" for i in lacking)
+                self._short = True
+                claims = tuple(claims[i] for i in lacking)
             case Ended():
                 self._over = True
-        self._wait(1, 2)
+        self._cut = self._short and any(claim.policy.on_exhausted == "cut" for claim in claims)
+        # Others may give back until this one gets there: it asks again.
+        self._wait(*((1, 2) if self._short else (3, 4)))
 
     def spent(self, seen: int) -> bool:
-        """Whether to break the stream off: more was refused, and another chunk like the largest so far
-        would not be held for."""
+        """Whether to break the stream off: not all was granted that was asked for, and another chunk
+        like the largest so far would not be held for."""
         return self._cut and seen + self._largest > self.ticket.covered
 
     def _wait(self, part: int, of: int) -> None:

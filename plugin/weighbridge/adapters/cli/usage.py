@@ -25,6 +25,8 @@ BY: Final[Mapping[str, Callable[[Entry], str]]] = {
     "model": lambda e: e.model,
     "provider": lambda e: e.provider,
     "dialect": lambda e: e.dialect,
+    "decision": lambda e: e.decision,
+    "shadow": lambda e: e.shadow,
     "day": lambda e: datetime.fromtimestamp(e.at / 1000, UTC).date().isoformat(),
 }
 """What can be reported by, beside tag.NAME; days are UTC."""
@@ -49,7 +51,7 @@ Row = dict[str, Any]
     metavar="A,B",
     default="team,model",
     show_default=True,
-    help="org team user key model provider dialect day tag.NAME",
+    help="org team user key model provider dialect decision shadow day tag.NAME",
 )
 @click.option("--since", metavar="WHEN", default="24h", show_default=True, help="24h, 7d, or a date.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)

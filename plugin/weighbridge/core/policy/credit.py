@@ -35,8 +35,8 @@ def counters(policy: str, credits: Credits) -> tuple[Counter, ...]:
 
 
 def over(documents: Mapping[str, Any], now: int) -> tuple[str, ...]:
-    """The names of credits whose window is over."""
-    return tuple(name for name, credit in documents.items() if _over(_parsed(name, credit)[0], now))
+    """The names of credits whose window is over, and of those that cannot be read."""
+    return tuple(name for name, credit in documents.items() if _over(name, credit, now))
 
 
 def limit(policy: Policy, counter: Counter, credits: Credits) -> int:
@@ -58,9 +58,14 @@ def _parsed(name: str, credit: Any) -> tuple[Counter, int]:
 
 
 def _corrupt(name: str) -> StoreCorrupt:
-    return StoreCorrupt(f"credit {name!r} is not one that `weighbridge budget credit` wrote; give it again")
+    fix = "the next `weighbridge budget credit` drops it: give it again"
+    return StoreCorrupt(f"credit {name!r} is not one that weighbridge wrote; {fix}")
 
 
-def _over(counter: Counter, now: int) -> bool:
-    """Whether no limit is held against the counter any more."""
+def _over(name: str, credit: Any, now: int) -> bool:
+    """Whether no limit is held against its counter any more."""
+    try:
+        counter, _ = _parsed(name, credit)
+    except StoreCorrupt:
+        return True
     return 0 < counter.end + counter.span <= now
