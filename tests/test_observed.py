@@ -24,9 +24,8 @@ from weighbridge.scale import Scale
 ASKED = 64_000
 LIMIT = 25 * 10**9
 OUTPUT_NANO = 15_000
-ROW = {
-    "max_input_tokens": 200_000, "max_output_tokens": ASKED, "input_cost_per_token": 3e-6, "output_cost_per_token": 15e-6,
-}  # fmt: skip
+PRICES = {"input_cost_per_token": 3e-6, "output_cost_per_token": 15e-6}
+ROW = {"max_input_tokens": 200_000, "max_output_tokens": ASKED, **PRICES}
 AGENTS = 60
 USUAL = 1_500
 CHUNK = 40

@@ -152,9 +152,12 @@ def _share(policy: Policy, scope: tuple[tuple[str, str], ...], facts: Facts) -> 
     return _counter(policy.name, policy.unit, AT_ONCE, scope + more, 0, 0, 0)
 
 
-def kind(counter: Counter) -> Reason:
+def kind(counter: Counter, state: State) -> Reason:
     """Whether running into this limit is a matter of pace ("rate") or of an amount used up ("budget")."""
-    if counter.unit == "calls" or counter.window == AT_ONCE:
+    if counter.window == AT_ONCE:
+        # With nothing under way, this one call alone is too large for a share: waiting does not help.
+        return "rate" if state.held else "budget"
+    if counter.unit == "calls":
         return "rate"
     if counter.unit == "nano_usd":
         return "budget"
@@ -165,13 +168,14 @@ def shortage(claims: tuple[Claim, ...], short: Short, want: int, choices: int, e
     """The refusal for a hold the ledger had no room for: every scope in the way, and what would fit."""
     lacking = [(claims[i].hold, short.states[i]) for i in short.lacking]
     obstacles = tuple(_obstacle(h, state, want, short.now) for h, state in lacking)
+    waits = [_wait(h.counter, state, short.now) for h, state in lacking]
     fit = short.fits // choices
     return Refused(
-        "budget" if any(kind(h.counter) == "budget" for h, _ in lacking) else "rate",
+        "budget" if any(kind(h.counter, state) == "budget" for h, state in lacking) else "rate",
         _sentence(obstacles[0], lacking[0][0].counter.window, len(obstacles) - 1, fit),
         obstacles=obstacles,
         would_fit=fit if fit > 0 else None,
-        retry_after=max((w for w in (_wait(h.counter, short.now) for h, _ in lacking) if w is not None), default=None),
+        retry_after=max((w for w in waits if w is not None), default=None),
         counted=estimate.tokens,
     )
 
@@ -188,9 +192,9 @@ def resets_at(counter: Counter, now: int) -> int | None:
     return now + counter.span if counter.span else counter.end or None
 
 
-def _wait(counter: Counter, now: int) -> int | None:
+def _wait(counter: Counter, state: State, now: int) -> int | None:
     if counter.unit == "calls" or counter.window == AT_ONCE:
-        return RETRY_SECONDS
+        return RETRY_SECONDS if kind(counter, state) == "rate" else None
     # A rolling window makes room bucket by bucket.
     return retry_after(now + counter.end - counter.start if counter.span else counter.end, now)
 
