@@ -136,6 +136,14 @@ def test_streams_may_finish_instead_and_the_overrun_is_on_record() -> None:
     assert sum(entry.overrun_nano_usd for entry in budget.store.run(Entries())) >= over
 
 
+def test_checking_foretells_what_is_observed() -> None:
+    budget = Budget(hold="observed").taught()
+    request = raw(stream=True, max_tokens=ASKED)
+    foretold, ticket = budget.guard.check(request), budget.guard.open(request)
+    assert foretold.covered == ticket.covered < ASKED
+    assert foretold.states == ticket.states
+
+
 def test_what_does_not_stream_is_held_for_whole() -> None:
     budget = Budget(hold="observed").taught()
     ticket = budget.guard.open(raw(max_tokens=ASKED))

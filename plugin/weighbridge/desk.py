@@ -15,7 +15,8 @@ from typing import Final, TypeVar
 from weighbridge.core.admission import Plan, Ticket, Weighed, admit, plan, undecided, unheld
 from weighbridge.core.errors import Refused, StoreError, StoreUnavailable
 from weighbridge.core.flow import Flow, Pause, heavy
-from weighbridge.core.grant import decide
+from weighbridge.core.grant import WORST_CASE, decide
+from weighbridge.core.history import Recall
 from weighbridge.core.ledger import Moved, Peek, Renew, Settle, Settled, Verb
 from weighbridge.core.model import Ending, RawCall
 from weighbridge.core.policy import context, credit, shelf
@@ -105,11 +106,13 @@ class Desk:
         rules = yield from self._in_force()
         weighed = yield from self._weigh(raw, rules)
         planned = self._plan(weighed, rules, "check")
+        ask, holds = self._outage.asking, planned.reserve.holds
         try:
-            states = yield from self._outage.asking(Peek(tuple(h.counter for h in planned.reserve.holds)))
+            states = yield from ask(Peek(tuple(hold.counter for hold in holds)))
+            expected = (yield from ask(Recall(holds))) if any(hold.history for hold in holds) else WORST_CASE
         except StoreError as error:
             raise store_down(error) from error
-        return admit(planned, decide(planned.reserve, states, self.now()))
+        return admit(planned, decide(planned.reserve, states, self.now(), expected))
 
     def renewing(self, ticket: Ticket) -> Flow[bool]:
         """Lengthen a running call's lease.  False: its hold is no longer open."""

@@ -85,6 +85,13 @@ def test_whose_history_is_gone_by(limit: dict[str, int], stream: bool, remembers
     assert planned(weighed(stream=True), rules({**policy, "hold": "worst_case"})).reserve.holds[0].history == ""
 
 
+def test_a_history_of_long_names_goes_by_a_hash() -> None:
+    policy = {"limit": {"usd": 1}, "window": "day", "hold": "observed", "per": ["user"]}
+    users = [Principal(user="\U0001f69a" * 250 + end) for end in ("a", "b")]
+    names = [planned(weighed(who=who, stream=True), rules(policy)).reserve.holds[0].history for who in users]
+    assert len(set(names)) == 2 and all(len(name) == 64 for name in names)
+
+
 def credited(policy: dict[str, Any], *credits: tuple[int, int]) -> dict[str, Any]:
     """Credits of a policy: (milliseconds before noon, amount)."""
     read = parse.policy({"name": "p", **policy})

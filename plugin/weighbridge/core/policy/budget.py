@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from hashlib import sha256
 from urllib.parse import quote
 
 from weighbridge.core.errors import Obstacle, Reason, Refused
@@ -20,6 +21,8 @@ RATE_MS = 3_600_000
 """Rolling windows up to this long are a matter of pace too."""
 AT_ONCE = "held"
 """The window of a counter that only ever holds: how much of a limit one user has under way."""
+LONGEST_HISTORY = 200
+"""Characters of a history's name; a longer one goes by its hash."""
 RETRY_SECONDS = 1
 """When to come back where what is in the way are calls under way."""
 
@@ -141,7 +144,9 @@ def claims(policy: Policy, facts: Facts, load: Load, now: int, credits: Credits,
 def _history(counter: Counter, model: str) -> str:
     """Where a store remembers what a model returned to a scope."""
     scope = (f"{name}={value}" for name, value in counter.scope)
-    return "|".join(quote(text, safe="") for text in (counter.policy, *scope, model))
+    name = "|".join(quote(text, safe="") for text in (counter.policy, *scope, model))
+    # Clients name models and tags, and not always in few words.
+    return name if len(name) <= LONGEST_HISTORY else sha256(name.encode()).hexdigest()
 
 
 def _share(policy: Policy, scope: tuple[tuple[str, str], ...], facts: Facts) -> Counter:
