@@ -71,6 +71,7 @@ def test_no_user_holds_more_than_a_share(gate: Gate) -> None:
     gate.policies(limit)
     ann, bob = (Principal(team="research", user=user) for user in ("ann", "bob"))
     first = gate.open(ann, max_tokens=80)
+    assert reply.admitted(first)["x-weighbridge-remaining"].count("share;") == 1
     with pytest.raises(Refused, match=r"team research, user ann 200 tokens held at a time") as refused:
         gate.open(ann, max_tokens=80)
     assert (refused.value.reason, refused.value.retry_after) == ("rate", 1)

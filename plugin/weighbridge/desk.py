@@ -206,6 +206,9 @@ class Desk:
                 return outage.owed.appendleft(owed)
             except StoreError:
                 continue  # told as `Unsettled` when it was tried first
+            except GeneratorExit:  # whoever was closing a call was cancelled meanwhile: it is owed as before
+                outage.owed.appendleft(owed)
+                raise
             if owed.ticket is not None and owed.ending is not None:
                 self._closed(owed.ticket, owed.ending, owed.verb, settled)
 

@@ -56,7 +56,11 @@ class Guard:
 
     def extend(self, ticket: Ticket, units: int) -> Granted | Short | Ended:
         """Hold for up to `units` output tokens of a running stream (see `core.extension`)."""
-        return self.store.run(Extend(ticket.id, ticket.holds, units))
+        return self.ask(Extend(ticket.id, ticket.holds, units))
+
+    def ask(self, verb: Verb[T]) -> T:
+        """Any verb's answer; at once StoreUnavailable where the store did not answer a moment ago."""
+        return self._drive(self.desk.asking(verb))
 
     def shut(self) -> None:
         """Close the connections to the store and to providers."""
@@ -119,7 +123,7 @@ class AsyncGuard:
 
     async def extend(self, ticket: Ticket, units: int) -> Granted | Short | Ended:
         """Hold for up to `units` output tokens of a running stream (see `core.extension`)."""
-        return await self.store.run(Extend(ticket.id, ticket.holds, units))
+        return await self.ask(Extend(ticket.id, ticket.holds, units))
 
     async def ask(self, verb: Verb[T]) -> T:
         """Any verb's answer; at once StoreUnavailable where the store did not answer a moment ago."""

@@ -67,8 +67,9 @@ class Outage:
             raise Spared("it did not answer a moment ago")
         try:
             answer = yield from ask(verb)
-        except StoreUnavailable:
-            self._look_at = self._clock() + LOOK_MS
+        except StoreError as error:
+            silent = isinstance(error, StoreUnavailable)
+            self._look_at = self._clock() + LOOK_MS if silent else None
             raise
         self._look_at = None
         return answer

@@ -80,8 +80,7 @@ def estimate_part(estimate: Estimate) -> dict[str, Json]:
 
 def verdict_admitted(ticket: Ticket) -> dict[str, Json]:
     """A dry run that would pass, as `/weighbridge/check` and `check --json` answer it."""
-    pairs = zip(ticket.holds, ticket.states, strict=False)
-    scopes = [_scope(hold, state, ticket.covered, ticket.now) for hold, state in pairs]
+    scopes = [_scope(ticket, hold, state) for hold, state in zip(ticket.holds, ticket.states, strict=False)]
     return {
         "decision": ticket.decision,
         "reason": None,
@@ -108,8 +107,8 @@ def verdict_refused(error: Refused, estimate: Estimate | None) -> dict[str, Json
     }
 
 
-def _scope(hold: Hold, state: State, units: int, now: int) -> dict[str, Json]:
-    c, resets = hold.counter, resets_at(hold.counter, now)
+def _scope(ticket: Ticket, hold: Hold, state: State) -> dict[str, Json]:
+    c, resets = hold.counter, resets_at(hold.counter, ticket.now)
     return {
         "policy": c.policy,
         "scope": dict(c.scope),
@@ -117,16 +116,16 @@ def _scope(hold: Hold, state: State, units: int, now: int) -> dict[str, Json]:
         "limit": hold.limit,
         "spent": state.spent,
         "held": state.held,
-        "requested": hold.amount(units),
+        "requested": hold.amount(ticket.covered if hold.history else ticket.units),
         "resets_at": None if resets is None else rfc3339(resets),
     }
 
 
 def _remaining(ticket: Ticket) -> dict[str, str]:
     items = [
-        f"{_listable(hold.counter.policy)};{_left(hold, state)}"
-        for hold, state in zip(ticket.holds, ticket.states, strict=False)
-        if hold.limit is not None
+        f"{_listable(claim.policy.name)};{_left(claim.hold, state)}"
+        for claim, state in zip(ticket.claims, ticket.states, strict=False)
+        if claim.hold.limit is not None and claim.spends
     ]
     return {"x-weighbridge-remaining": ", ".join(items)} if items else {}
 
