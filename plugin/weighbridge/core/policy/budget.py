@@ -131,13 +131,15 @@ def claims(policy: Policy, facts: Facts, load: Load, now: int, credits: Credits,
     fixed, per_output = AMOUNTS[policy.unit](load)
     kept = counter(policy, facts, now)
     history = _history(kept, model) if policy.hold == "observed" and model and per_output else ""
-    limits = [(kept, credit.limit(policy, kept, credits))]
-    if policy.max_held_share is not None:
-        limits.append((_share(policy, kept.scope, facts), int(limits[0][1] * policy.max_held_share)))
-    enforced = policy.mode == "enforce"
-    return tuple(
-        Claim(policy, Hold(c, limit if enforced else None, fixed, per_output, history), limit) for c, limit in limits
-    )
+    limit = credit.limit(policy, kept, credits)
+
+    def claim(counter: Counter, limit: int) -> Claim:
+        enforced = limit if policy.mode == "enforce" else None
+        return Claim(policy, Hold(counter, enforced, fixed, per_output, history), limit)
+
+    if policy.max_held_share is None:
+        return (claim(kept, limit),)
+    return claim(kept, limit), claim(_share(policy, kept.scope, facts), int(limit * policy.max_held_share))
 
 
 @lru_cache(maxsize=16_384)

@@ -64,6 +64,7 @@ def bucket(window: Window) -> int:
     return -(-span(window) // BUCKETS)
 
 
+@lru_cache(maxsize=1024)
 def rolling(text: str) -> int | None:
     """Milliseconds of "rolling 5h" (units s, m, h, d; at most 366 days); None where it is not that."""
     found = _ROLLING.fullmatch(text)
