@@ -25,6 +25,7 @@ from weighbridge.core.ledger import Granted, Hold, Renew, Settle, Verb
 from weighbridge.core.model import Ending
 from weighbridge.core.policy.model import Defaults
 from weighbridge.ledger.memory import MemoryStore
+from weighbridge.ledger.upkeep import Upkeep
 
 T = TypeVar("T")
 LOOK_MS: Final = 1000
@@ -33,6 +34,8 @@ STORE_RETRY_SECONDS: Final = 5
 SHARE: Final = 100
 """A worker's own share of a limit is one part in this many; of requests and calls, one at least."""
 WHOLE_UNITS: Final = ("requests", "calls")
+REMEMBERED_MS: Final = 10 * 60 * 1000
+"""How long the worker's own ledger knows a call that has ended."""
 MOST_OWED: Final = 10_000
 """Settlements kept for later, at most; the oldest go first."""
 
@@ -57,7 +60,7 @@ class Outage:
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
         self._look_at: int | None = None
-        self._slice = MemoryStore(clock)
+        self._slice = MemoryStore(clock, Upkeep(retention_ms=REMEMBERED_MS))
         self.owed: deque[Owed] = deque(maxlen=MOST_OWED)
 
     def asking(self, verb: Verb[T], *, insist: bool = False) -> Flow[T]:
