@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from weighbridge.core.errors import StoreCorrupt
@@ -44,7 +45,13 @@ def limit(policy: Policy, counter: Counter, credits: Credits) -> int:
     given = credits.get(policy.name)
     if not given:
         return policy.limit
-    return min(LARGEST, policy.limit + sum(given.get(bucket.field, 0) for bucket in counter.buckets()))
+    return min(LARGEST, policy.limit + sum(given.get(field, 0) for field in _fields(counter)))
+
+
+@lru_cache(maxsize=4096)
+def _fields(counter: Counter) -> tuple[str, ...]:
+    """What a credit may be given to and count here: the counter, or any bucket of a rolling window."""
+    return tuple(bucket.field for bucket in counter.buckets())
 
 
 def _parsed(name: str, credit: Any) -> tuple[Counter, int]:
