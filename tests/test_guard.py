@@ -3,120 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import pytest
 
-from weighbridge.core.admission import Ticket
-from weighbridge.core.catalogue import Catalogue
+from gates import Gate, raw
 from weighbridge.core.errors import Refused, StoreUnavailable
-from weighbridge.core.ledger import Counters, Entries, OpenHolds, Reserve, Settle, Verb
-from weighbridge.core.model import NeverSent, Principal, RawCall, Reported, Usage
-from weighbridge.core.policy import parse, shelf
-from weighbridge.core.shelves import Put
-from weighbridge.desk import SETTLE_PAUSES, Desk, Scale
-from weighbridge.guard import AsyncGuard, Guard
-from weighbridge.hooks import Admitted, Closed, Event, TurnedAway, Unsettled
-from weighbridge.ledger.memory import MemoryStore
-
-T = TypeVar("T")
-NOON = 1_790_000_000_000
-ROW = {"max_input_tokens": 1000, "max_output_tokens": 100, "input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6}
-
-
-class Words:
-    """A tokenizer that counts words."""
-
-    name = "words"
-
-    def count(self, text: str) -> int:
-        return len(text.split())
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> int:
-        return self.now
-
-
-class Shaky:
-    """A store that is down for the verbs it is told to fail, and may lose the answer after applying."""
-
-    def __init__(self, store: MemoryStore) -> None:
-        self.store = store
-        self.down: Callable[[Verb[Any]], bool] = lambda verb: False
-        self.loses = False
-
-    def run(self, verb: Verb[T]) -> T:
-        if self.down(verb):
-            if self.loses:
-                self.store.run(verb)
-            raise StoreUnavailable("no answer in time")
-        return self.store.run(verb)
-
-    def close(self) -> None:
-        self.store.close()
-
-
-class AsyncShaky:
-    """The same for event loops."""
-
-    def __init__(self, shaky: Shaky) -> None:
-        self.shaky = shaky
-        self.hang: asyncio.Event | None = None
-
-    async def run(self, verb: Verb[T]) -> T:
-        answer = self.shaky.run(verb)
-        if self.hang is not None and isinstance(verb, Reserve):
-            await self.hang.wait()
-        return answer
-
-    async def close(self) -> None:
-        self.shaky.close()
-
-
-class Gate:
-    """One guard under test, driven alike whether it waits or not."""
-
-    def __init__(self, waits: bool) -> None:
-        self.clock = Clock()
-        self.store = Shaky(MemoryStore(self.clock))
-        self.events: list[Event] = []
-        scale = Scale(Catalogue({"m": ROW}), lambda name: Words(), lambda call: "here")
-        self.desk = Desk(scale, self.clock, hooks=[self.events.append])
-        self.waits = waits
-        self.guard: Any = AsyncGuard(self.desk, AsyncShaky(self.store)) if waits else Guard(self.desk, self.store)
-
-    def do(self, answer: Any) -> Any:
-        return asyncio.run(_awaited(answer)) if self.waits else answer
-
-    def open(self, **body: Any) -> Ticket:
-        ticket: Ticket = self.do(self.guard.open(raw(**body)))
-        return ticket
-
-    def policies(self, *documents: dict[str, Any], **defaults: Any) -> None:
-        policies, default = parse.policies({"policies": documents, "defaults": defaults})
-        self.store.run(Put("policies", shelf.write(policies, default)))
-        self.clock.now += 1000
-
-    def counters(self) -> list[tuple[str, int, int]]:
-        return [(c.policy, s.spent, s.held) for c, s in self.store.store.run(Counters())]
-
-
-async def _awaited(answer: Awaitable[Any]) -> Any:
-    return await answer
-
-
-def raw(**body: Any) -> RawCall:
-    request = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 10, **body}
-    return RawCall("openai-chat", json.dumps(request).encode(), Principal(team="research"))
-
+from weighbridge.core.ledger import Entries, OpenHolds, Reserve, Settle
+from weighbridge.core.model import NeverSent, Reported, Usage
+from weighbridge.desk import SETTLE_PAUSES
+from weighbridge.hooks import Admitted, Closed, TurnedAway, Unsettled
 
 BUDGET = {"name": "day", "limit": {"usd": "0.01"}, "window": "day"}
 

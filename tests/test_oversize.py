@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from weighbridge import desk as module
+from weighbridge import scale as module
 from weighbridge.core.catalogue import Catalogue
 from weighbridge.core.errors import Refused
 from weighbridge.core.model import Principal, RawCall
 from weighbridge.core.policy import parse, shelf
 from weighbridge.core.policy.model import Rules
 from weighbridge.core.shelves import Put
-from weighbridge.desk import Desk, Scale
+from weighbridge.desk import Desk
 from weighbridge.guard import Guard
 from weighbridge.ledger.memory import MemoryStore
+from weighbridge.scale import Scale
 
 ROW = {"max_input_tokens": 50_000, "max_output_tokens": 9, "input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6}
 MEGABYTES = 5_000_000

@@ -50,7 +50,9 @@ def test_the_files_in_config_load_as_they_are() -> None:
     assert settings.admin_key is not None and settings.admin_key.get_secret_value() == "admin"
     assert settings.policies is not None
     policies, defaults = load_policies(settings.policies)
-    assert [policy.name for policy in policies] == ["research-month", "team-pace", "short-prompts", "cheap-models"]
+    assert [policy.name for policy in policies] == [
+        "research-month", "team-pace", "research-runs", "interns-pace", "short-prompts", "cheap-models",
+    ]  # fmt: skip
     assert defaults.on_store_error == "reject"
 
 

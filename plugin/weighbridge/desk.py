@@ -8,31 +8,25 @@ order of things is written once, here, and can be tested with plain values.
 from __future__ import annotations
 
 import uuid
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final, TypeVar
 
-from weighbridge.core.admission import Plan, Ticket, Weighed, admit, ceiling, plan, undecided, unheld
-from weighbridge.core.catalogue import Catalogue
-from weighbridge.core.counting import Reader, Tokenizer, estimate
-from weighbridge.core.counting.calibration import UNCALIBRATED, Calibration
-from weighbridge.core.dialects import DIALECTS
-from weighbridge.core.dialects.base import AS_SENT, Amendment
-from weighbridge.core.dialects.sketch import giants, sketch
+from weighbridge.core.admission import Plan, Ticket, Weighed, admit, plan, undecided, unheld
 from weighbridge.core.errors import Refused, StoreError, StoreUnavailable
-from weighbridge.core.flow import Flow, Pause, ask, heavy
-from weighbridge.core.grant import decide
-from weighbridge.core.ledger import Granted, Moved, Peek, Settled
-from weighbridge.core.model import Call, Ending, RawCall
-from weighbridge.core.policy import context, shelf
-from weighbridge.core.policy.budget import facts_of, matching
-from weighbridge.core.policy.model import ContextRule, Rules
-from weighbridge.core.settlement import settle
+from weighbridge.core.flow import Flow, Pause, heavy
+from weighbridge.core.grant import WORST_CASE, decide
+from weighbridge.core.history import Recall
+from weighbridge.core.ledger import Moved, Peek, Renew, Settle, Settled, Verb
+from weighbridge.core.model import Ending, RawCall
+from weighbridge.core.policy import context, credit, shelf
+from weighbridge.core.policy.model import Rules
+from weighbridge.core.settlement import crossings, settle
 from weighbridge.core.shelves import Fetch, Version
 from weighbridge.counters import Remote
-from weighbridge.hooks import Admitted, Closed, Hook, TurnedAway, Unsettled
+from weighbridge.hooks import Admitted, Closed, Event, Hook, TurnedAway, Unsettled, Warned
+from weighbridge.outage import Outage, store_down
+from weighbridge.scale import Scale
 
 T = TypeVar("T")
 
@@ -40,83 +34,10 @@ RULES_MS: Final = 500
 """How old the policies may be before the store is asked for newer ones (promised: one second)."""
 INLINE_BYTES: Final = 64 * 1024
 """Bodies above this are weighed as heavy work, so that an event loop keeps turning."""
-SKETCHED_BYTES: Final = 4 * 1024 * 1024
-"""Bodies above this are looked at before they are read (`core.dialects.sketch`)."""
-SKETCH_BYTES: Final = (1024 * 1024, 6 * 1024 * 1024)
-"""How much of each giant string is read first: enough for windows of 200,000 tokens, and of a million."""
-STORE_RETRY_SECONDS: Final = 5
 SETTLE_PAUSES: Final = (0.05, 0.2, 1.0, 3.0, 10.0)
 """Seconds between attempts at a settlement, always with the same id."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """Everything that weighs: formats, models, tokenizers."""
-
-    catalogue: Catalogue
-    tokenizer: Callable[[str], Tokenizer]
-    provider_of: Callable[[Call], str]
-    """Which provider a call goes to, where the way in did not say."""
-    reader: Reader | None = None
-    """Reads the text of documents."""
-    calibration: Calibration = UNCALIBRATED
-    """What the user's own bills say about the estimates."""
-    hosts: Mapping[str, str] = field(default_factory=dict)
-    """Configured provider -> the name its host goes by in tables, where that is another."""
-
-    def detoured(self, raw: RawCall, rules: Rules, rule: ContextRule) -> Weighed:
-        """A request too long for a rule, by the way out the rule names: rerouted, or trimmed."""
-        if rule.on_exceed == "reroute":
-            return self.count(raw, rules, Amendment(model=rule.reroute_to))
-        return self._trim(raw, rules, rule.max_input_tokens)
-
-    def _trim(self, raw: RawCall, rules: Rules, limit: int) -> Weighed:
-        """The call with as few of its oldest turns left out as bring it under the limit; where even
-        its last turn is too long, as that is."""
-
-        def trimmed(turns: int) -> Weighed:
-            return self.count(raw, rules, Amendment(drop_turns=turns))
-
-        turns = sum(message.role == "user" for message in self._parse(raw).messages)
-        drops = range(1, max(2, turns))
-        at = bisect_left(drops, True, key=lambda n: trimmed(n).estimate.upper <= limit)
-        return trimmed(drops[min(at, len(drops) - 1)])
-
-    def count(self, raw: RawCall, rules: Rules, detour: Amendment = AS_SENT) -> Weighed:
-        """The request as it would be sent by a detour, weighed."""
-        sent = self.amended(raw, detour)
-        for shorter in _sketches(sent):
-            with suppress(Refused):
-                weighed = self._count(shorter, rules, detour)
-                # Media cut short say nothing; text that is too long already is too long.
-                if not weighed.estimate.whole and not weighed.estimate.parts.media:
-                    return replace(weighed, body=sent.body)
-        return self._count(sent, rules, detour)
-
-    def _count(self, raw: RawCall, rules: Rules, detour: Amendment) -> Weighed:
-        call = self._parse(raw)
-        provider = raw.provider or self.provider_of(call)
-        model = self.catalogue.model(call.model, provider)
-        facts = facts_of(call, model, raw.principal, provider)
-        policies = matching(rules.policies, facts)
-        # Who asks for a count wants all of it; who sends is refused at the limit, whatever comes behind.
-        limit = None if raw.counts else ceiling(model, policies, call.inputs)
-        tokenizer, host = self.tokenizer(model.tokenizer), self.hosts.get(provider, provider)
-        line = self.calibration.line(host, call)
-        counted = estimate(call, model, tokenizer, limit, line, reader=self.reader, host=host)
-        return Weighed(call, model, counted, raw.principal, provider, facts, policies, raw.body, detour)
-
-    def amended(self, raw: RawCall, detour: Amendment) -> RawCall:
-        """The request as it would be sent."""
-        if detour == AS_SENT:
-            return raw
-        body = DIALECTS[raw.dialect].amend(raw.body, self._parse(raw), detour)
-        return replace(raw, body=body, model=raw.model and (detour.model or raw.model))
-
-    def _parse(self, raw: RawCall) -> Call:
-        dialect = DIALECTS[raw.dialect]
-        parse = dialect.parse_count if raw.counts else None
-        return (parse or dialect.parse)(raw)
+REPAID: Final = 100
+"""Settlements made up for at the end of one call, at most, once the store answers again."""
 
 
 class Desk:
@@ -141,6 +62,7 @@ class Desk:
         self._skew = 0
         self._rules: Rules | None = None
         self._asked_at = 0
+        self._outage = Outage(self.now)
 
     def now(self) -> int:
         """The store's time, as far as this process knows it (milliseconds)."""
@@ -162,16 +84,20 @@ class Desk:
     def closing(self, ticket: Ticket, ending: Ending) -> Flow[Settled]:
         """Settle.  Raises StoreError where the store would not take it after several attempts."""
         verb = settle(ticket, ending)
+        if ticket.local:
+            self._outage.settle(verb)
         for pause in (*SETTLE_PAUSES, None):
             try:
-                settled = yield from ask(verb)
+                settled = yield from self._outage.asking(verb, insist=True)
             except StoreError as error:
                 if pause is None:
+                    self._outage.owe(verb, ticket, ending)
                     self._tell(Unsettled(ticket, ending, str(error)))
                     raise
                 yield Pause(pause)
             else:
-                self._tell(Closed(ticket, ending, settled.outcome, verb.entry.nano_usd if verb.entry else 0))
+                self._closed(ticket, ending, verb, settled)
+                yield from self._repay()
                 return settled
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -180,11 +106,23 @@ class Desk:
         rules = yield from self._in_force()
         weighed = yield from self._weigh(raw, rules)
         planned = self._plan(weighed, rules, "check")
+        ask, holds = self._outage.asking, planned.reserve.holds
         try:
-            states = yield from ask(Peek(tuple(h.counter for h in planned.reserve.holds)))
+            states = yield from ask(Peek(tuple(hold.counter for hold in holds)))
+            expected = (yield from ask(Recall(holds))) if any(hold.history for hold in holds) else WORST_CASE
         except StoreError as error:
             raise store_down(error) from error
-        return admit(planned, decide(planned.reserve, states, self.now()))
+        return admit(planned, decide(planned.reserve, states, self.now(), expected))
+
+    def renewing(self, ticket: Ticket) -> Flow[bool]:
+        """Lengthen a running call's lease.  False: its hold is no longer open."""
+        if ticket.local:
+            return self._outage.renew(ticket, self.lease_ms)
+        return (yield from self._outage.asking(Renew(ticket.id, self.lease_ms)))
+
+    def asking(self, verb: Verb[T]) -> Flow[T]:
+        """Put any verb to the store, unless it did not answer a moment ago.  Raises StoreError."""
+        return (yield from self._outage.asking(verb))
 
     def weighing(self, raw: RawCall) -> Flow[Weighed]:
         """Count only (the providers' count routes).  Raises Refused."""
@@ -211,13 +149,14 @@ class Desk:
         return replace(weighed, estimate=(yield from remote.asking(sent, weighed)))
 
     def _plan(self, weighed: Weighed, rules: Rules, id: str) -> Plan:
-        return plan(weighed, rules.defaults, id, self.now(), self.lease_ms)
+        return plan(weighed, rules, id, self.now(), self.lease_ms)
 
     def _hold(self, weighed: Weighed, rules: Rules) -> Flow[Ticket]:
         id = self._new_id()
         planned = self._plan(weighed, rules, id)
         if not planned.reserve.holds:
-            return admit(planned, Granted(planned.reserve.want, (), self.now(), planned.reserve.want))
+            return unheld(planned)
+        ask = self._outage.asking
         try:
             grant = yield from ask(planned.reserve)
             while isinstance(grant, Moved):
@@ -226,9 +165,7 @@ class Desk:
                 planned = self._plan(weighed, rules, id)
                 grant = yield from ask(planned.reserve)
         except StoreUnavailable as error:
-            if rules.defaults.on_store_error == "admit":
-                return unheld(planned)
-            raise store_down(error) from error
+            return self._outage.decide(planned, rules.defaults, error)
         except StoreError as error:
             raise store_down(error) from error
         return admit(planned, grant)
@@ -238,40 +175,54 @@ class Desk:
         if self._rules is not None and self._clock() - self._asked_at < RULES_MS:
             return self._rules
         try:
-            version = yield from ask(Version("policies"))
-            if self._rules is None or version != self._rules.version:
-                policies, defaults = shelf.read((yield from ask(Fetch("policies"))))
-                self._rules = Rules(policies, defaults, version)
+            self._rules = yield from self._read(self._rules)
             self._asked_at = self._clock()
         except StoreError as error:
             if self._rules is None:
                 raise store_down(error) from error
         return self._rules
 
-    def _tell(self, event: Admitted | TurnedAway | Closed | Unsettled) -> None:
+    def _read(self, known: Rules | None) -> Flow[Rules]:
+        """The store's policies and credits, fetched where they changed."""
+        ask = self._outage.asking
+        version = yield from ask(Version("policies"))
+        credited = yield from ask(Version("credits"))
+        if known is None or version != known.version:
+            policies, defaults = shelf.read((yield from ask(Fetch("policies"))))
+            known = replace(known or Rules(), policies=policies, defaults=defaults, version=version)
+        if credited != known.credits_version:
+            credits = credit.read((yield from ask(Fetch("credits"))))
+            known = replace(known, credits=credits, credits_version=credited)
+        return known
+
+    def _repay(self) -> Flow[None]:
+        """Settlements the store would not take while it was down."""
+        outage = self._outage
+        for _ in range(min(REPAID, len(outage.owed))):
+            owed = outage.owed.popleft()
+            try:
+                settled = yield from outage.asking(owed.verb, insist=True)
+            except StoreUnavailable:
+                return outage.owed.appendleft(owed)
+            except StoreError:
+                continue  # told as `Unsettled` when it was tried first
+            except GeneratorExit:  # whoever was closing a call was cancelled meanwhile: it is owed as before
+                outage.owed.appendleft(owed)
+                raise
+            if owed.ticket is not None and owed.ending is not None:
+                self._closed(owed.ticket, owed.ending, owed.verb, settled)
+
+    def _closed(self, ticket: Ticket, ending: Ending, verb: Settle, settled: Settled) -> None:
+        self._tell(Closed(ticket, ending, settled.outcome, verb.entry.nano_usd if verb.entry else 0))
+        for claim, spent, share in crossings(ticket, verb, settled):
+            counter = claim.hold.counter
+            self._tell(Warned(counter.policy, dict(counter.scope), counter.unit, claim.limit, spent, share))
+
+    def _tell(self, event: Event) -> None:
         for hook in self._hooks:
             hook(event)
-
-
-def _sketches(raw: RawCall) -> Iterator[RawCall]:
-    """A giant request with less and less of its text left out; nothing for others, which are read as they are."""
-    if raw.counts or len(raw.body) < SKETCHED_BYTES:
-        return
-    spans = giants(raw.body)
-    for keep in SKETCH_BYTES if spans else ():
-        yield replace(raw, body=sketch(raw.body, spans, keep))
 
 
 def _work(raw: RawCall, work: Callable[[], T]) -> Flow[T]:
     """Work on a request, which is heavy where the body is."""
     return work() if len(raw.body) <= INLINE_BYTES else (yield from heavy(work))
-
-
-def store_down(error: StoreError) -> Refused:
-    """The refusal for a ledger that cannot be asked."""
-    return Refused(
-        "store_down",
-        "The ledger cannot be reached, so this request was not let through. Nothing was charged; try again shortly.",
-        retry_after=STORE_RETRY_SECONDS,
-        cause=str(error),
-    )

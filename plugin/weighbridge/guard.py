@@ -3,8 +3,7 @@
     ticket = guard.open(raw)        count, decide, hold; raises Refused
     guard.close(ticket, ending)     give back, charge, write the journal; never refused
 
-When the store does not answer, policies decide (`on_store_error`): `reject` refuses with 503,
-`admit` lets the call pass unheld and charges it when the store is back.
+When the store does not answer, policies decide (`on_store_error`): see `outage.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any, TypeVar
 from weighbridge.core.admission import Ticket, Weighed
 from weighbridge.core.errors import WeighbridgeError
 from weighbridge.core.flow import Flow, Heavy, Pause, Post, Step
-from weighbridge.core.ledger import Renew, Reserve, Settle, Settled
+from weighbridge.core.ledger import Ended, Extend, Granted, Reserve, Settle, Settled, Short, Verb
 from weighbridge.core.model import Ending, RawCall
 from weighbridge.counters.transport import AsyncWire, Wire
 from weighbridge.desk import Desk
@@ -53,7 +52,15 @@ class Guard:
 
     def renew(self, ticket: Ticket) -> bool:
         """Lengthen a running call's lease.  False: its hold is no longer open."""
-        return self.store.run(Renew(ticket.id, self.desk.lease_ms))
+        return self._drive(self.desk.renewing(ticket))
+
+    def extend(self, ticket: Ticket, units: int) -> Granted | Short | Ended:
+        """Hold for up to `units` output tokens of a running stream (see `core.extension`)."""
+        return self.ask(Extend(ticket.id, ticket.holds, units))
+
+    def ask(self, verb: Verb[T]) -> T:
+        """Any verb's answer; at once StoreUnavailable where the store did not answer a moment ago."""
+        return self._drive(self.desk.asking(verb))
 
     def shut(self) -> None:
         """Close the connections to the store and to providers."""
@@ -112,7 +119,15 @@ class AsyncGuard:
 
     async def renew(self, ticket: Ticket) -> bool:
         """Lengthen a running call's lease.  False: its hold is no longer open."""
-        return await self.store.run(Renew(ticket.id, self.desk.lease_ms))
+        return await self._drive(self.desk.renewing(ticket))
+
+    async def extend(self, ticket: Ticket, units: int) -> Granted | Short | Ended:
+        """Hold for up to `units` output tokens of a running stream (see `core.extension`)."""
+        return await self.ask(Extend(ticket.id, ticket.holds, units))
+
+    async def ask(self, verb: Verb[T]) -> T:
+        """Any verb's answer; at once StoreUnavailable where the store did not answer a moment ago."""
+        return await self._drive(self.desk.asking(verb))
 
     async def shut(self) -> None:
         """Close the connections to the store and to providers."""

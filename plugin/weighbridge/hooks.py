@@ -7,13 +7,15 @@ carry names and numbers, never prompts, answers or secrets.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from weighbridge.core.admission import Ticket, Weighed
 from weighbridge.core.errors import Refused
-from weighbridge.core.ledger import Outcome
+from weighbridge.core.ledger import Outcome, Unit
 from weighbridge.core.model import Ending
+from weighbridge.core.policy.budget import amount_text
 
 log = logging.getLogger("weighbridge")
 
@@ -45,15 +47,28 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """A settlement the store would not take: the hold's lease will return it, the charge is lost
-    unless it is repeated with the same id."""
+    """A settlement the store would not take.  It is kept in memory and repeated when the store answers
+    again; until then its hold's lease may end, and if this process ends first, its charge is lost."""
 
     ticket: Ticket
     ending: Ending
     error: str
 
 
-Event = Admitted | TurnedAway | Closed | Unsettled
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A settlement took a counter over a share of its limit that its policy warns at (`warn_at`).
+    Told once a window and share.  Amounts are in `unit`."""
+
+    policy: str
+    scope: Mapping[str, str]
+    unit: Unit
+    limit: int
+    spent: int
+    share: float
+
+
+Event = Admitted | TurnedAway | Closed | Unsettled | Warned
 
 
 class Hook(Protocol):
@@ -75,5 +90,9 @@ def logging_hook(event: Event) -> None:
             log.error("unsettled id=%s model=%s ending=%s: %s", ticket.id, ticket.call.model, how, error)
         case Closed(ticket, _, "late", nano) if ticket.holds:
             log.warning("late settlement id=%s charged=%d nano-USD", ticket.id, nano)
+        case Warned(policy, scope, unit, limit, spent, share):
+            who = ", ".join(f"{name} {value}" for name, value in scope.items()) or "everyone"
+            spent_text, limit_text = amount_text(spent, unit), amount_text(limit, unit)
+            log.warning("policy %s: %s spent %s, over %g %% of %s", policy, who, spent_text, share * 100, limit_text)
         case _:
             log.debug("%s id=%s", type(event).__name__, event.ticket.id)

@@ -19,13 +19,14 @@ from weighbridge.core.model import Call, RawCall
 from weighbridge.core.policy import shelf
 from weighbridge.core.shelves import Put
 from weighbridge.counters import APIS, Account, Remote, When
-from weighbridge.desk import Desk, Scale
+from weighbridge.desk import Desk
 from weighbridge.guard import AsyncGuard, Guard
 from weighbridge.hooks import Hook, logging_hook
 from weighbridge.ledger import AsyncStore, Store
 from weighbridge.ledger.memory import MemoryStore
 from weighbridge.ledger.open import open_async_store, open_store
 from weighbridge.modeltable import rows
+from weighbridge.scale import Scale
 from weighbridge.settings import Provider, Settings, load_policies
 
 VOCABULARY: Final = "o200k_base"

@@ -32,7 +32,7 @@ def url() -> Iterator[str]:
 def store(url: str) -> Iterator[Store]:
     """The store, with its shelves empty."""
     opened = open_store(load(store=url))
-    for name in ("policies", "keys"):
+    for name in ("policies", "keys", "credits"):
         opened.run(Put(name, {}, drop=tuple(opened.run(Fetch(name)))))  # type: ignore[arg-type]
     yield opened
     opened.close()

@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket
 
 from weighbridge.adapters.asgi import Weighbridge
+from weighbridge.adapters.backstage import Backstage
 from weighbridge.core.errors import Refused
 from weighbridge.core.ledger import Counters, Entries, Entry, OpenHolds
 from weighbridge.core.model import Principal
@@ -150,15 +151,15 @@ def test_a_guard_and_the_means_to_build_one_are_one_too_many(url: str) -> None:
 
 
 async def test_draining_ends_where_a_settlement_is_done_and_not_yet_crossed_off() -> None:
-    gate = Weighbridge(Starlette())
+    backstage = Backstage()
 
     async def settled() -> None:
         return None
 
-    gate._spawn(settled())
-    (task,) = gate._tasks
-    task.add_done_callback(gate._tasks.add)  # as if crossing off came late
+    backstage._spawn(settled())
+    (task,) = backstage._tasks
+    task.add_done_callback(backstage._tasks.add)  # as if crossing off came late
     await task
-    gate._tasks.add(task)
-    await gate.drain()
-    assert not gate._tasks
+    backstage._tasks.add(task)
+    await backstage.drain()
+    assert not backstage._tasks

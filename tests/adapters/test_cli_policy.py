@@ -19,6 +19,25 @@ def test_apply_creates_changes_and_leaves_alone(run: Run, file: Callable[..., st
     assert names == ["at-once", "minis", "research-month", "tight"]
 
 
+def test_apply_says_where_an_edit_counts_from_zero(run: Run, file: Callable[..., str]) -> None:
+    run("policy", "apply", "-f", file(POLICIES))
+    for old, new, words in (
+        ("window: month", "window: day", "window month -> day"),
+        ("window: month", "window: month\n    timezone: Europe/Zurich", "timezone UTC -> Europe/Zurich"),
+        ("window: month", "window: month\n    per: []", "per team -> nothing"),
+        ("{usd: 1}", "{tokens: 1}", "unit nano_usd -> tokens"),
+    ):
+        edited = file(POLICIES.replace(old, new))
+        said = run("policy", "apply", "-f", edited, "--dry-run")
+        assert said.exit_code == 0 and f"research-month: counts from zero ({words})" in said.stdout
+    changes = {change["name"]: change for change in answer(run("policy", "apply", "-f", edited, "--json"))}
+    assert "unit nano_usd -> tokens" in changes["research-month"]["warning"]
+    assert "warning" not in changes["tight"]
+    run("policy", "apply", "-f", file(POLICIES))
+    raised = run("policy", "apply", "-f", file(POLICIES.replace("{usd: 1}", "{usd: 2}")))
+    assert "counts from zero" not in raised.stdout
+
+
 def test_apply_from_standard_input_and_dry_run(run: Run) -> None:
     dry = run("policy", "apply", "-f", "-", "--dry-run", stdin=POLICIES)
     assert dry.exit_code == 0 and "created (dry run)" in dry.stdout

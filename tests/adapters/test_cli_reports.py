@@ -93,6 +93,13 @@ def test_usage_pages_through_the_journal(run: Run, store: Store) -> None:
     assert next(row for row in rows if row["user"] == id)["requests"] == 1203
 
 
+def test_usage_tells_what_shadow_policies_would_have_refused(run: Run, store: Store) -> None:
+    id = f"shadow{clock()}"
+    store.run(Settle(id, (), Entry(id, decision="admit", shadow=f"models,{id}", ending="reported", nano_usd=5)))
+    rows = answer(run("usage", "--by", "decision,shadow", "--json"))
+    assert [row["nano_usd"] for row in rows if row["shadow"] == f"models,{id}" and row["decision"] == "admit"] == [5]
+
+
 def test_usage_as_csv_and_table(run: Run, traffic: Counter) -> None:
     rows = list(csv.DictReader(io.StringIO(run("usage", "--by", "day,model", "--format", "csv").stdout)))
     assert {"day", "model", "requests", "estimated_requests"} <= rows[0].keys()

@@ -35,8 +35,8 @@ from weighbridge.core.errors import Refused
 from weighbridge.core.exchanges import read
 from weighbridge.core.model import Estimate, RawCall
 from weighbridge.core.policy.model import Rules
-from weighbridge.desk import Scale
 from weighbridge.guard import AsyncGuard
+from weighbridge.scale import Scale
 from weighbridge.settings import load
 
 HERE: Final = Path(__file__).parent

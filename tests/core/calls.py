@@ -47,7 +47,7 @@ def rules(*policies: dict[str, Any], **defaults: Any) -> Rules:
 def planned(on_scale: Weighed, in_force: Rules) -> Plan:
     """A plan at noon."""
     matched = replace(on_scale, policies=matching(in_force.policies, on_scale.facts))
-    return plan(matched, in_force.defaults, "id-1", NOON, 120_000)
+    return plan(matched, in_force, "id-1", NOON, 120_000)
 
 
 def asked(a_plan: Plan, *states: State) -> Ticket:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from calls import asked, planned, rules, weighed
+from calls import NOON, asked, planned, rules, weighed
+from hypothesis import given
+from hypothesis import strategies as st
 
 from weighbridge.core.admission import Ticket
+from weighbridge.core.ledger import Settled, State
 from weighbridge.core.model import CutOff, Ending, NeverSent, Reported, Usage
-from weighbridge.core.settlement import settle
+from weighbridge.core.settlement import crossings, settle
 
 LIMITS = [
     {"limit": {"usd": 1}, "window": "day"},
@@ -63,3 +66,33 @@ def test_the_journal_says_who_what_and_how_much() -> None:
     assert entry.held_nano_usd == 2_500_000 + 200 * 10_000
     assert entry.overrun_nano_usd == entry.nano_usd - entry.held_nano_usd > 0
     assert (entry.estimate, entry.upper, entry.ending) == (900, 1000, "reported")
+
+
+def test_only_a_report_teaches_what_to_expect() -> None:
+    observed = {"limit": {"usd": 1}, "window": "day", "hold": "observed", "max_held_share": 0.5}
+    streamed = asked(planned(weighed(stream=True), rules(observed, {**observed, "per": ["team"]})))
+    reported = settle(streamed, Reported(Usage(input=700, output=50)))
+    assert (reported.output, reported.histories) == (50, ("p0|gpt-4o", "p1|team%3Dresearch|gpt-4o"))
+    for ending in (CutOff("left", Usage(output=9), 300, 20), NeverSent("no route")):
+        verb = settle(streamed, ending)
+        assert (verb.output, verb.histories) == (None, ())
+    assert settle(ticket(), Reported(Usage(output=50))).histories == ()
+
+
+@given(st.lists(st.integers(0, 40), max_size=20), st.sampled_from([0.1, 0.25, 0.8, 0.95, 1.0]))
+def test_a_share_is_crossed_once_and_only_when_it_is_spent(outputs: list[int], share: float) -> None:
+    policy = {"limit": {"output_tokens": 100}, "window": "day", "warn_at": [share]}
+    call = asked(planned(weighed(max_output=20), rules(policy)))
+    spent, crossed = 0, []
+    for output in outputs:
+        verb = settle(call, Reported(Usage(output=output)))
+        spent += output
+        crossed += list(crossings(call, verb, Settled("settled", NOON, (State(spent, 0),))))
+    assert len(crossed) == (spent >= share * 100)
+
+
+def test_a_settlement_that_changed_nothing_crosses_nothing() -> None:
+    call = asked(planned(weighed(), rules({"limit": {"requests": 1}, "window": "day", "warn_at": [1]})))
+    verb = settle(call, Reported(Usage()))
+    assert len(list(crossings(call, verb, Settled("settled", NOON, (State(1, 0),))))) == 1
+    assert not list(crossings(call, verb, Settled("already", NOON)))

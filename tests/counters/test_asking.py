@@ -19,9 +19,10 @@ from weighbridge.core.policy import parse, shelf
 from weighbridge.core.policy.model import Rules
 from weighbridge.core.shelves import Put
 from weighbridge.counters import APIS, Account, Remote
-from weighbridge.desk import Desk, Scale
+from weighbridge.desk import Desk
 from weighbridge.guard import AsyncGuard, Guard
 from weighbridge.ledger.memory import AsyncMemoryStore, MemoryStore
+from weighbridge.scale import Scale
 
 ROW = {"max_input_tokens": 9000, "max_output_tokens": 100, "input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6}
 MODELS = {"claude-sonnet-4-5": ROW, "claude-haiku-4-5": {**ROW, "max_input_tokens": 100_000}}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ledger.servers import Proxy, Server
 from ledger.stores import fresh
-from weighbridge.core.history import History, bin_of, edge
+from weighbridge.core.history import History, Recall, bin_of, edge
 from weighbridge.core.ledger import (
     LARGEST,
     Charge,
@@ -72,6 +72,14 @@ def test_what_is_to_be_expected(store: Store, name: str) -> None:
     outputs, expected = EXPECTED[name]
     teach(store, outputs)
     assert covered(store) == expected
+
+
+def test_what_is_to_be_expected_can_be_asked(store: Store) -> None:
+    assert store.run(Recall(())) == {} == store.run(Recall((observed(), Hold(USD, 1, 1))))
+    teach(store, [10] * 19)
+    assert store.run(Recall((observed(),))) == {}
+    teach(store, [10], now=1)
+    assert store.run(Recall((observed(), Hold(USD, 1, 1), observed(history=G)))) == {H: 12}
 
 
 def test_edges() -> None:

@@ -12,18 +12,21 @@ import asyncio
 import inspect
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 from urllib.parse import quote
 
 from weighbridge import wiring
+from weighbridge.adapters.backstage import Backstage
 from weighbridge.adapters.intake import Body, read_body
 from weighbridge.core import reply
 from weighbridge.core.admission import Ticket
 from weighbridge.core.dialects import DIALECTS, Route, route
 from weighbridge.core.dialects.base import AS_SENT, Dialect, Meter
-from weighbridge.core.errors import Refused, StoreError
+from weighbridge.core.errors import Refused
+from weighbridge.core.extension import Coverage
 from weighbridge.core.model import Call, CutOff, Ending, NeverSent, Principal, RawCall
+from weighbridge.core.settlement import written
 from weighbridge.guard import AsyncGuard
 from weighbridge.settings import Settings, load
 
@@ -34,9 +37,14 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Identify = Callable[[Scope], Principal | Awaitable[Principal]]
 
-RENEWALS_PER_LEASE: Final = 3
+EXHAUSTED: Final = "the budget ran out while it was answered"
 MEANT: Final = (b"anthropic-version", b"anthropic-beta")
 """Request headers that change what a body means."""
+
+
+class Exhausted(OSError):
+    """Raised in the app's hand where a stream outran its hold and policy says to cut it: for the app
+    it is as if the client had left."""
 
 
 class Passage:
@@ -78,9 +86,7 @@ class Weighbridge:
         self._config = config
         self._store = store
         self._building = asyncio.Lock()
-        self._open: dict[str, Ticket] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._keeper: asyncio.Task[None] | None = None
+        self.backstage = Backstage()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -101,45 +107,10 @@ class Weighbridge:
     def _settings(self) -> Settings:
         return load(self._config, store=self._store) if self._store else load(self._config)
 
-    def watch(self, ticket: Ticket) -> None:
-        """Keep a running call's lease alive."""
-        if ticket.holds:
-            self._open[ticket.id] = ticket
-            if self._keeper is None or self._keeper.done():
-                self._keeper = asyncio.ensure_future(self._keep())
-
-    def close(self, guard: AsyncGuard, ticket: Ticket, ending: Ending) -> None:
-        """Settle behind the client's back: the answer is out, nobody waits for this."""
-        self._open.pop(ticket.id, None)
-        self._spawn(_settle(guard, ticket, ending))
-
-    async def drain(self) -> None:
-        """Wait until everything that has ended is settled."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-        while self._tasks:
-            # Taken out here, not by their callbacks: waiting for what is done does not let those run.
-            ending, self._tasks = self._tasks, set()
-            await asyncio.gather(*ending, return_exceptions=True)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(lambda done: self._tasks.discard(done))
-
-    async def _keep(self) -> None:
-        guard = await self.guard()
-        while self._open:
-            due = list(self._open.values())
-            await asyncio.sleep(guard.desk.lease_ms / 1000 / RENEWALS_PER_LEASE)
-            for ticket in due:
-                if ticket.id in self._open:
-                    await _renew(guard, ticket)
-
     def _settling(self, send: Send) -> Send:
         async def relay(message: Message) -> None:
             if message["type"] == "lifespan.shutdown.complete":
-                await self.drain()
+                await self.backstage.drain()
                 if self._built and self._guard is not None:
                     await self._guard.store.close()
             await send(message)
@@ -158,6 +129,7 @@ class Exchange:
         self.receive = receive
         self.send = send
         self.meter: Meter | None = None
+        self.coverage: Coverage | None = None
         self.status = 0
         self.complete = False
         self.headers: dict[str, str] = {}
@@ -177,21 +149,26 @@ class Exchange:
             ticket = await guard.open(raw)
         except Refused as error:
             return await answer(self.send, reply.refused(error, self.dialect, uuid.uuid4().hex))
-        self.gate.watch(ticket)
-        passage = Passage(ticket)
+        self.gate.backstage.watch(guard, ticket)
+        passage, coverage = Passage(ticket), Coverage(ticket)
+        if ticket.covered < ticket.units:
+            self.coverage = coverage
         try:
-            await self._pass_on(ticket, passage, body)
+            await self._pass_on(guard, passage, body)
         except BaseException as error:
             passage.cut = passage.cut or f"{type(error).__name__} while answering"
-            raise
+            # What the app made of our own breaking off is no error of its own.
+            if passage.cut != EXHAUSTED or not isinstance(error, Exception):
+                raise
         finally:
-            self.gate.close(guard, ticket, self._ending(passage))
+            self.gate.backstage.close(guard, coverage.ticket, self._ending(passage))
 
     async def _who(self) -> Principal:
         found = self.gate.identify(self.scope)
         return await found if inspect.isawaitable(found) else found
 
-    async def _pass_on(self, ticket: Ticket, passage: Passage, body: Body) -> None:
+    async def _pass_on(self, guard: AsyncGuard, passage: Passage, body: Body) -> None:
+        ticket = passage.ticket
         call = ticket.call
         amendment = ticket.amendment
         if amendment != AS_SENT or ticket.weighed.detour != AS_SENT:
@@ -204,17 +181,29 @@ class Exchange:
         renamed = ticket.weighed.detour.model
         if renamed is not None and self.path.model is not None:
             scope.update(_renamed(self.scope, self.path.model, renamed))
-        await self.gate.app(scope, body.replay(self.receive), self._metered(call))
+        await self.gate.app(scope, body.replay(self.receive), self._metered(guard, passage))
 
-    def _metered(self, call: Call) -> Send:
+    def _metered(self, guard: AsyncGuard, passage: Passage) -> Send:
         async def relay(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = self._started(call, message)
+                message = self._started(passage.ticket.call, message)
             elif message["type"] == "http.response.body" and self.meter is not None:
                 message = self._metered_body(self.meter, message)
             await self.send(message)
+            if self.coverage is not None and self.meter is not None and not self.complete:
+                self._cover(guard, self.coverage, self.meter, passage)
 
         return relay
+
+    def _cover(self, guard: AsyncGuard, coverage: Coverage, meter: Meter, passage: Passage) -> None:
+        """Hold for more of the answer ahead of need.  Raises Exhausted where it has to end here."""
+        seen = written(meter.seen())
+        more = coverage.due(seen)
+        if more is not None:
+            self.gate.backstage.extend(guard, coverage, more)
+        if coverage.spent(seen):
+            passage.cut = EXHAUSTED
+            raise Exhausted(EXHAUSTED)
 
     def _started(self, call: Call, message: Message) -> Message:
         self.status = message["status"]
@@ -250,22 +239,6 @@ async def answer(send: Send, ours: reply.Reply) -> None:
     headers.append((b"content-length", str(len(ours.body)).encode()))
     await send({"type": "http.response.start", "status": ours.status, "headers": headers})
     await send({"type": "http.response.body", "body": ours.body})
-
-
-async def _settle(guard: AsyncGuard, ticket: Ticket, ending: Ending) -> None:
-    try:
-        await guard.close(ticket, ending)
-    except StoreError:
-        # Told to every hook as `Unsettled` already, with the id and the ending.
-        return
-
-
-async def _renew(guard: AsyncGuard, ticket: Ticket) -> None:
-    try:
-        await guard.renew(ticket)
-    except StoreError:
-        # A lease that ends is not a loss: a late settlement still charges.
-        return
 
 
 def _renamed(scope: Scope, old: str, new: str) -> dict[str, Any]:

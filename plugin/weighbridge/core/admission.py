@@ -7,8 +7,7 @@ Plan, Granted ─admit→ Ticket        pure; Short raises Refused with every sc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from weighbridge.core.dialects.base import AS_SENT, Amendment
@@ -16,8 +15,8 @@ from weighbridge.core.errors import Refused
 from weighbridge.core.ledger import Granted, Hold, Reserve, Short, State, affine
 from weighbridge.core.model import Call, Estimate, Media, Model, Part, Price, Principal, Rates, ToolResult, Unseen
 from weighbridge.core.policy import context
-from weighbridge.core.policy.budget import Facts, Load, hold, shortage
-from weighbridge.core.policy.model import ContextRule, Defaults, Policy
+from weighbridge.core.policy.budget import Claim, Facts, Load, claims, shortage
+from weighbridge.core.policy.model import ContextRule, Defaults, Policy, Rules
 from weighbridge.core.pricing import Exposure, tier, worst_case
 
 Decision = Literal["admit", "clamp", "trim", "reroute", "refuse"]
@@ -48,14 +47,16 @@ class Plan:
 
     weighed: Weighed
     reserve: Reserve
-    policies: tuple[Policy, ...]
-    """The policy behind each of `reserve.holds`, in order."""
+    claims: tuple[Claim, ...]
+    """What is behind each of `reserve.holds`, in order."""
     price: Price | None
     load: Load
     asked: int | None
     """Output tokens of one choice the request named; None where it was silent."""
     shadow: tuple[str, ...]
     """Policies in shadow mode that would have refused before the ledger was asked."""
+    now: int
+    """The store's time that the windows are of (milliseconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +66,33 @@ class Ticket:
     id: str
     weighed: Weighed
     price: Price | None
-    holds: tuple[Hold, ...]
+    load: Load
+    claims: tuple[Claim, ...]
     states: tuple[State, ...]
     """Each counter with this call's hold in it; empty where the ledger could not be asked."""
+    now: int
+    """The store's time when it was admitted (milliseconds)."""
     units: int
-    """Output tokens held for, all choices together."""
+    """Output tokens the call may generate, all choices together."""
+    covered: int
+    """Output tokens held for: `units`, or fewer where a policy holds what is to be expected."""
     max_output: int | None
     """The most output tokens of one choice to write into the request; None: leave it as it is."""
-    held_nano: int
-    """Nano-dollars this call can cost at most, budgets or not."""
     decision: Decision
     shadow: tuple[str, ...]
     """Policies in shadow mode that would have refused."""
+    local: bool = False
+    """Held in this worker's own share, because the store did not answer."""
+
+    @property
+    def holds(self) -> tuple[Hold, ...]:
+        """What is held, counter by counter."""
+        return tuple(claim.hold for claim in self.claims)
+
+    @property
+    def held_nano(self) -> int:
+        """Nano-dollars that the output covered can cost at most, budgets or not."""
+        return affine(self.load.fixed_nano, self.load.per_output_pico, self.covered)
 
     @property
     def call(self) -> Call:
@@ -89,35 +105,39 @@ class Ticket:
         return Amendment(max_output=self.max_output, ask_usage=self.call.stream and not self.call.wants_usage)
 
 
-def plan(weighed: Weighed, defaults: Defaults, id: str, now: int, lease_ms: int) -> Plan:
+def plan(weighed: Weighed, rules: Rules, id: str, now: int, lease_ms: int) -> Plan:
     """Decide everything that needs no ledger.  Raises Refused (window, model lists, unpriced)."""
-    call, facts, policies = weighed.call, weighed.facts, weighed.policies
+    call, facts, policies, defaults = weighed.call, weighed.facts, weighed.policies, rules.defaults
     price = _price(weighed, defaults)
     shadow = _allowed(policies, facts, weighed)
     want, least = _output(weighed, defaults)
     load = _load(call, weighed.estimate, price)
-    limited = tuple(p for p in policies if p.unit is not None)
-    holds = tuple(hold(p, facts, load, now) for p in limited)
-    reserve = Reserve(id, holds, want, least, lease_ms)
-    return Plan(weighed, reserve, limited, price, load, call.max_output, shadow)
+    # Only a stream can be held for as it grows: any other answer comes whole, or not at all.
+    model = call.model if call.stream else ""
+    limited = [claims(p, facts, load, now, rules.credits, model) for p in policies if p.unit is not None]
+    claimed = tuple(claim for of_policy in limited for claim in of_policy)
+    reserve = Reserve(id, tuple(claim.hold for claim in claimed), want, least, lease_ms)
+    return Plan(weighed, reserve, claimed, price, load, call.max_output, shadow, now)
 
 
 def admit(planned: Plan, grant: Granted | Short) -> Ticket:
     """The ledger's answer as a ticket.  Raises Refused where a counter had no room."""
     reserve, call = planned.reserve, planned.weighed.call
     if isinstance(grant, Short):
-        raise shortage(planned.policies, reserve.holds, grant, reserve.want, call.choices, planned.weighed.estimate)
+        raise shortage(planned.claims, grant, reserve.want, call.choices, planned.weighed.estimate)
     per_choice = grant.units // call.choices
     lowered = grant.units < reserve.want or (planned.asked is not None and per_choice < planned.asked)
     return Ticket(
         id=reserve.id,
         weighed=planned.weighed,
         price=planned.price,
-        holds=reserve.holds,
+        load=planned.load,
+        claims=planned.claims,
         states=grant.states,
+        now=grant.now,
         units=grant.units,
+        covered=grant.covered,
         max_output=per_choice if lowered else None,
-        held_nano=affine(planned.load.fixed_nano, planned.load.per_output_pico, grant.units),
         decision=_decision(planned.weighed.detour, lowered),
         shadow=planned.shadow + _overdrawn(planned, grant),
     )
@@ -131,8 +151,13 @@ def _decision(detour: Amendment, lowered: bool) -> Decision:
 
 
 def unheld(planned: Plan) -> Ticket:
-    """A ticket without a hold, for a store that is down and a policy that says `admit`."""
-    return admit(planned, Granted(planned.reserve.want, (), 0, planned.reserve.want))
+    """A ticket without a hold: nothing limits the call, or the store is down and policy says `admit`."""
+    return admit(planned, Granted(planned.reserve.want, (), planned.now, planned.reserve.want))
+
+
+def held_here(planned: Plan, grant: Granted) -> Ticket:
+    """A ticket held in this worker's own share; what other workers hold and spent, nobody knows."""
+    return replace(admit(planned, replace(grant, states=())), local=True)
 
 
 def ceiling(model: Model, policies: tuple[Policy, ...], inputs: int = 1) -> int | None:
@@ -231,9 +256,9 @@ def _may_sound(part: Part) -> bool:
 
 def _overdrawn(planned: Plan, grant: Granted) -> tuple[str, ...]:
     """Shadow policies whose counter went over its limit with this hold."""
-    pairs: Mapping[str, bool] = {
-        policy.name: state.spent + state.held > policy.limit
-        for policy, state in zip(planned.policies, grant.states, strict=False)
-        if policy.mode == "shadow"
-    }
-    return tuple(name for name, over in pairs.items() if over)
+    over = [
+        claim.policy.name
+        for claim, state in zip(planned.claims, grant.states, strict=False)
+        if claim.policy.mode == "shadow" and state.spent + state.held > claim.limit
+    ]
+    return tuple(dict.fromkeys(over))

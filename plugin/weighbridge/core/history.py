@@ -11,7 +11,10 @@ the same integers (a property test holds them together).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from weighbridge.core.ledger import Hold, Verb
 
 ENOUGH = 20
 """Fewer observations say nothing: the worst case is held."""
@@ -46,6 +49,14 @@ class History:
             if 20 * below >= 19 * total:
                 return edge(number)
         raise AssertionError("unreachable: all the bins hold all that was seen")
+
+
+@dataclass(frozen=True, slots=True)
+class Recall(Verb[Mapping[str, int]]):
+    """Output tokens to be expected of a call with these holds, by the history's name; one that says
+    nothing yet is absent.  Changes nothing: it is what `check` foretells with."""
+
+    holds: tuple[Hold, ...]
 
 
 def edge(number: int) -> int:

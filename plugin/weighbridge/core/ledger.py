@@ -215,6 +215,8 @@ class Entry:
     upper: int = 0
     method: str = ""
     decision: str = ""
+    shadow: str = ""
+    """Policies in shadow mode that would have refused it, comma separated."""
     charges: tuple[tuple[str, int], ...] = ()
     """(counter field, amount), as charged: what `audit` adds up."""
     at: int = 0

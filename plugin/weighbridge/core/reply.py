@@ -12,6 +12,7 @@ from weighbridge.core.dialects.body import rfc3339
 from weighbridge.core.errors import Refused, machine_part
 from weighbridge.core.ledger import Hold, State
 from weighbridge.core.model import Estimate, Json, Parts
+from weighbridge.core.policy.budget import resets_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ def admitted(ticket: Ticket) -> dict[str, str]:
         **_estimated(estimate),
         "x-weighbridge-held-usd": usd(ticket.held_nano),
         **_remaining(ticket),
+        **({"x-weighbridge-shadow": _printable(", ".join(ticket.shadow))} if ticket.shadow else {}),
     }
 
 
@@ -78,7 +80,7 @@ def estimate_part(estimate: Estimate) -> dict[str, Json]:
 
 def verdict_admitted(ticket: Ticket) -> dict[str, Json]:
     """A dry run that would pass, as `/weighbridge/check` and `check --json` answer it."""
-    scopes = [_scope(hold, state, ticket.units) for hold, state in zip(ticket.holds, ticket.states, strict=False)]
+    scopes = [_scope(ticket, hold, state) for hold, state in zip(ticket.holds, ticket.states, strict=False)]
     return {
         "decision": ticket.decision,
         "reason": None,
@@ -105,8 +107,8 @@ def verdict_refused(error: Refused, estimate: Estimate | None) -> dict[str, Json
     }
 
 
-def _scope(hold: Hold, state: State, units: int) -> dict[str, Json]:
-    c = hold.counter
+def _scope(ticket: Ticket, hold: Hold, state: State) -> dict[str, Json]:
+    c, resets = hold.counter, resets_at(hold.counter, ticket.now)
     return {
         "policy": c.policy,
         "scope": dict(c.scope),
@@ -114,16 +116,16 @@ def _scope(hold: Hold, state: State, units: int) -> dict[str, Json]:
         "limit": hold.limit,
         "spent": state.spent,
         "held": state.held,
-        "requested": hold.amount(units),
-        "resets_at": rfc3339(c.end) if c.end else None,
+        "requested": hold.amount(ticket.covered if hold.history else ticket.units),
+        "resets_at": None if resets is None else rfc3339(resets),
     }
 
 
 def _remaining(ticket: Ticket) -> dict[str, str]:
     items = [
-        f"{_listable(hold.counter.policy)};{_left(hold, state)}"
-        for hold, state in zip(ticket.holds, ticket.states, strict=False)
-        if hold.limit is not None
+        f"{_listable(claim.policy.name)};{_left(claim.hold, state)}"
+        for claim, state in zip(ticket.claims, ticket.states, strict=False)
+        if claim.hold.limit is not None and claim.spends
     ]
     return {"x-weighbridge-remaining": ", ".join(items)} if items else {}
 

@@ -9,13 +9,14 @@ most of what was seen, counted and reported, `NeverSent` gives everything back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import assert_never
 
 from weighbridge.core.admission import Ticket
-from weighbridge.core.ledger import Charge, Entry, Settle, Unit
+from weighbridge.core.ledger import Charge, Entry, Settle, Settled, Unit
 from weighbridge.core.model import CutOff, Ending, NeverSent, Reported, Usage
+from weighbridge.core.policy.budget import Claim
 from weighbridge.core.pricing import cost, tier
 
 BYTES_PER_TOKEN = 3
@@ -39,7 +40,8 @@ def settle(ticket: Ticket, ending: Ending) -> Settle:
         case NeverSent():
             return Settle(ticket.id)
         case Reported(usage):
-            return _charge(ticket, usage, "reported")
+            # Only what a provider reports teaches how much output to expect.
+            return replace(_charge(ticket, usage, "reported"), output=usage.output, histories=_histories(ticket))
         case CutOff(reason):
             return _charge(ticket, conservative(ticket, ending), f"cut off: {reason}")
     assert_never(ending)
@@ -48,20 +50,41 @@ def settle(ticket: Ticket, ending: Ending) -> Settle:
 def conservative(ticket: Ticket, ending: CutOff) -> Usage:
     """The usage charged where nobody reported one: at least what went by."""
     known = ending.partial or Usage()
-    counted = max(-(-ending.seen_bytes // BYTES_PER_TOKEN), ending.seen_events)
     # An answer that was to come whole and never came may have been generated to its end.
     unseen = 0 if ticket.call.stream or ending.seen_bytes else ticket.units
     return replace(
         known,
         input=known.input or ticket.weighed.estimate.tokens,
-        output=max(known.output, counted, unseen),
+        output=max(written(ending), unseen),
     )
+
+
+def written(seen: CutOff) -> int:
+    """Output tokens that went by, by the evidence: rather too many than too few."""
+    known = 0 if seen.partial is None else seen.partial.output
+    return max(known, -(-seen.seen_bytes // BYTES_PER_TOKEN), seen.seen_events)
+
+
+def crossings(ticket: Ticket, verb: Settle, settled: Settled) -> Iterator[tuple[Claim, int, float]]:
+    """The shares of a limit that this settlement went over: (whose limit, spent now, share of it).
+    What is spent only grows, so a share is crossed once in a window."""
+    claims = (claim for claim in ticket.claims if claim.spends)
+    for claim, charge, state in zip(claims, verb.charges, settled.states, strict=False):
+        for share in claim.policy.warn_at:
+            if state.spent - charge.amount < share * claim.limit <= state.spent:
+                yield claim, state.spent, share
+
+
+def _histories(ticket: Ticket) -> tuple[str, ...]:
+    """Each once: a limit and a share of it go by the same one."""
+    return tuple(dict.fromkeys(hold.history for hold in ticket.holds if hold.history))
 
 
 def _charge(ticket: Ticket, usage: Usage, ending: str) -> Settle:
     price = tier(ticket.weighed.model, usage.tier or ticket.call.tier) or ticket.price
     nano = 0 if price is None else cost(price, usage)
-    charges = tuple(Charge(hold.counter, USED[hold.counter.unit](usage, nano)) for hold in ticket.holds)
+    counters = [claim.hold.counter for claim in ticket.claims if claim.spends]
+    charges = tuple(Charge(counter, USED[counter.unit](usage, nano)) for counter in counters)
     return Settle(ticket.id, charges, _entry(ticket, usage, nano, ending, charges))
 
 
@@ -89,5 +112,6 @@ def _entry(ticket: Ticket, usage: Usage, nano: int, ending: str, charges: tuple[
         upper=weighed.estimate.upper,
         method=weighed.estimate.method,
         decision=ticket.decision,
+        shadow=",".join(ticket.shadow),
         charges=tuple((c.counter.field, c.amount) for c in charges),
     )

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from weighbridge.core.ledger import Verb
 
-Shelf = Literal["policies", "keys"]
+Shelf = Literal["policies", "keys", "credits"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from threading import Lock
 from typing import Any, TypeVar, cast
 
 from weighbridge.core.grant import decide, further, needs, stretch
+from weighbridge.core.history import Recall
 from weighbridge.core.ledger import (
     Counter,
     Counters,
@@ -119,6 +120,9 @@ class MemoryStore:
         leases.set(verb.id, max(ends, now + verb.lease_ms))
         return True
 
+    def _recall(self, verb: Recall) -> Mapping[str, int]:
+        return self.books.expected(verb.holds)
+
     def _peek(self, verb: Peek) -> tuple[State, ...]:
         return tuple(self.books.state(counter) for counter in verb.counters)
 
@@ -181,6 +185,7 @@ VERBS: Mapping[type, Callable[[MemoryStore, Any], Any]] = {
     Settle: MemoryStore._settle,
     Renew: MemoryStore._renew,
     Peek: MemoryStore._peek,
+    Recall: MemoryStore._recall,
     Counters: MemoryStore._all_counters,
     OpenHolds: MemoryStore._open_holds,
     Entries: MemoryStore._entries,

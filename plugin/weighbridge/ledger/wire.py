@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from weighbridge.core.errors import StoreCorrupt
+from weighbridge.core.history import History, Recall
 from weighbridge.core.ledger import (
     LARGEST,
     Charge,
@@ -96,6 +97,11 @@ class Wire:
     def _renew(self, verb: Renew, root: str) -> Command:
         return Command("renew", self._money(root)[:4], (*self._terms(verb.now), verb.id, verb.lease_ms))
 
+    def _recall(self, verb: Recall, root: str) -> Command:
+        key = self._money(root)[0]
+        names = [f"o:{hold.history}" for hold in verb.holds if hold.history]
+        return Command("", (key,), ("HMGET", key, *(names or [""])))
+
     def _peek(self, verb: Peek, root: str) -> Command:
         key = self._money(root)[0]
         fields = [f"{kind}:{name}" for counter in verb.counters for name in window(counter) for kind in "sh"]
@@ -164,6 +170,19 @@ def _peeked(verb: Peek, command: Command, reply: Any) -> tuple[State, ...]:
     return tuple(map(_together, looked))
 
 
+def _recalled(verb: Recall, command: Command, reply: Any) -> Mapping[str, int]:
+    names = [hold.history for hold in verb.holds if hold.history]
+    expected = {name: _remembered(text).expected() for name, text in zip(names, reply, strict=False) if text}
+    return {name: output for name, output in expected.items() if output is not None}
+
+
+def _remembered(text: bytes) -> History:
+    version, *numbers = map(_amount, text.split())
+    if version != 1 or len(numbers) % 2 == 0:
+        raise ValueError(f"{text!r} is not a history")
+    return History(numbers[0], tuple(zip(numbers[1::2], numbers[2::2], strict=True)))
+
+
 def _together(states: tuple[State, ...]) -> State:
     spent, held = sum(state.spent for state in states), sum(state.held for state in states)
     return State(min(spent, LARGEST), min(held, LARGEST))
@@ -201,6 +220,7 @@ ENCODERS: Mapping[type, Callable[[Wire, Any, str], Command]] = {
     Settle: Wire._settle,
     Renew: Wire._renew,
     Peek: Wire._peek,
+    Recall: Wire._recall,
     Counters: Wire._counters,
     OpenHolds: Wire._open_holds,
     Entries: Wire._entries,
@@ -214,6 +234,7 @@ DECODERS: Mapping[type, Callable[[Any, Command, Any], Any]] = {
     Settle: _settled,
     Renew: lambda verb, command, reply: reply == 1,
     Peek: _peeked,
+    Recall: _recalled,
     Counters: _counted,
     OpenHolds: _opened,
     Entries: _journaled,

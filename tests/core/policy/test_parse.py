@@ -27,6 +27,7 @@ def test_a_full_policy() -> None:
             "mode": "shadow",
             "hold": "observed",
             "on_exhausted": "cut",
+            "max_held_share": 0.25,
             "context": {"max_input_tokens": 32000, "on_exceed": "reroute gpt-4.1"},
             "models": {"allow": ["*-mini"], "deny": ["o1*"]},
         }
@@ -42,6 +43,7 @@ def test_a_full_policy() -> None:
         mode="shadow",
         hold="observed",
         on_exhausted="cut",
+        max_held_share=0.25,
         context=ContextRule(32000, "reroute", "gpt-4.1"),
         models=ModelRule(("*-mini",), ("o1*",)),
     )
@@ -71,6 +73,16 @@ def test_limits_are_read_exactly(limit: dict[str, Any], unit: str, amount: int) 
 def test_concurrent_takes_no_window() -> None:
     read = policy({"name": "p", "limit": {"concurrent": 4}})
     assert (read.unit, read.limit, read.window) == ("calls", 4, Window(""))
+
+
+def test_a_limit_of_calls_at_once_has_nothing_to_warn_of() -> None:
+    with pytest.raises(PolicyError, match="spends nothing"):
+        policy({"name": "p", "limit": {"concurrent": 4}, "warn_at": [0.8]})
+
+
+@pytest.mark.parametrize("written", ["rolling 5h", "rolling  5 h"])
+def test_a_rolling_window_reads_the_same_however_it_is_written(written: str) -> None:
+    assert policy({**BASE, "window": written}).window == Window("rolling 5h")
 
 
 def test_per_reads_the_same_however_it_is_written() -> None:
@@ -115,7 +127,12 @@ WRONG: list[tuple[dict[Any, Any], tuple[str | int, ...], str]] = [
     ({"limit": {"concurrent": 4}}, ("window",), "does not go with `concurrent`"),
     ({"window": "fortnight"}, ("window",), "must be minute"),
     ({"window": "rolling 5"}, ("window",), "must be minute"),
-    ({"window": "rolling 5h"}, ("window",), "not enforced in this version"),
+    ({"window": "rolling 59s"}, ("window",), "a minute or longer"),
+    ({"window": "rolling 400d"}, ("window",), "366 days at most"),
+    ({"window": "rolling 5h", "timezone": "Europe/Zurich"}, ("timezone",), "calendar windows"),
+    ({"max_held_share": 0}, ("max_held_share",), "above 0"),
+    ({"max_held_share": 25}, ("max_held_share",), "0.8 for 80 %"),
+    ({"max_held_share": True}, ("max_held_share",), "above 0"),
     ({"timezone": "Europe/Zürich"}, ("timezone",), "is not a time zone"),
     ({"timezone": "America"}, ("timezone",), "is not a time zone"),
     ({"timezone": "../../etc/passwd"}, ("timezone",), "is not a time zone"),
@@ -153,9 +170,10 @@ def test_what_is_wrong_is_named_with_its_path(change: dict[Any, Any], path: tupl
     assert isinstance(caught.value, ConfigError)
 
 
-@pytest.mark.parametrize("field", ["window", "timezone", "per", "warn_at", "hold", "on_exhausted"])
+@pytest.mark.parametrize("field", ["window", "timezone", "per", "warn_at", "hold", "on_exhausted", "max_held_share"])
 def test_what_goes_only_with_a_limit(field: str) -> None:
-    value = {"window": "day", "timezone": "UTC", "per": ["team"], "warn_at": [1], "hold": "observed"}.get(field, "cut")
+    values = {"window": "day", "timezone": "UTC", "per": ["team"], "warn_at": [1], "max_held_share": 1}
+    value = {**values, "hold": "observed"}.get(field, "cut")
     with pytest.raises(PolicyError, match="without a limit"):
         policy({"name": "p", "models": {"allow": ["*"]}, field: value})
 

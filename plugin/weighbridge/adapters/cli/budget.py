@@ -1,4 +1,4 @@
-"""`weighbridge budget`: what is spent, held and left."""
+"""`weighbridge budget`: what is spent, held and left; and credits."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import Any
 import click
 
 from weighbridge import wiring
+from weighbridge.adapters.cli import credit as crediting
 from weighbridge.adapters.cli import options, show
 from weighbridge.adapters.cli.named import unknown
 from weighbridge.adapters.cli.session import ledger
 from weighbridge.core.dialects.body import rfc3339
 from weighbridge.core.ledger import Counter, Counters, State
-from weighbridge.core.policy import shelf
-from weighbridge.core.policy.model import Policy
+from weighbridge.core.policy import credit, shelf
+from weighbridge.core.policy.budget import resets_at, scoped
+from weighbridge.core.policy.model import Credits, Policy
 from weighbridge.core.shelves import Fetch
 from weighbridge.ledger import Store
 
@@ -32,12 +34,12 @@ def command() -> None:
 def list_budgets(as_json: bool) -> None:
     """All budgets."""
     with ledger() as store:
-        reports = [report_on(store, policy) for policy in limits(store)]
+        found = reports(store)
     if as_json:
-        return show.document(reports)
-    if not reports:
+        return show.document(found)
+    if not found:
         return show.line("No policy limits an amount yet.  Apply some: weighbridge policy apply -f policies.yaml")
-    tell(reports)
+    tell(found)
 
 
 @command.command("show")
@@ -50,10 +52,13 @@ def show_budget(name: str, as_json: bool) -> None:
         known = {policy.name: policy for policy in limits(store)}
         if name not in known:
             raise unknown("budget", name, known)
-        report = report_on(store, known[name])
+        report = report_on(store, known[name], credit.read(store.run(Fetch("credits"))))
     if as_json:
         return show.document(report)
     tell([report])
+
+
+command.add_command(crediting.command)
 
 
 def limits(store: Store) -> list[Policy]:
@@ -62,37 +67,51 @@ def limits(store: Store) -> list[Policy]:
     return [policy for policy in policies if policy.unit is not None]
 
 
-def report_on(store: Store, policy: Policy) -> Report:
-    """A policy's counters in the windows that are open now."""
+def reports(store: Store) -> list[Report]:
+    """All budgets."""
+    credits = credit.read(store.run(Fetch("credits")))
+    return [report_on(store, policy, credits) for policy in limits(store)]
+
+
+def report_on(store: Store, policy: Policy, credits: Credits) -> Report:
+    """A policy's counters in the windows that are open now; a rolling window's buckets are one."""
     now = wiring.clock()
-    kept = store.run(Counters(policy.name))
-    open_now = [(c, state) for c, state in kept if _current(c, policy, now)]
+    credited = [(counter, State(0, 0)) for counter in credit.counters(policy.name, credits)]
+    states: dict[tuple[tuple[str, str], ...], State] = {}
+    windows = {(c.start, c.end, c.span) for c in scoped(policy, (), now).buckets()}
+    for counter, state in (*store.run(Counters(policy.name)), *credited):
+        if _written(counter, policy) and (counter.start, counter.end, counter.span) in windows:
+            known = states.get(counter.scope, State(0, 0))
+            states[counter.scope] = State(known.spent + state.spent, known.held + state.held)
     return {
         "policy": policy.name,
         "mode": policy.mode,
         "unit": policy.unit,
         "limit": policy.limit,
-        "counters": [_counter(c, state, policy) for c, state in sorted(open_now, key=lambda pair: pair[0].scope)],
+        "counters": [_counter(policy, scope, states[scope], credits, now) for scope in sorted(states)],
     }
 
 
-def _current(counter: Counter, policy: Policy, now: int) -> bool:
-    """Whether the counter is of the policy as it is written now, in a window that contains `now`."""
-    written = (counter.unit, counter.window, tuple(name for name, _ in counter.scope))
-    return written == (policy.unit, policy.window.text, policy.per) and (
-        not counter.end or counter.start <= now < counter.end
-    )
+def _written(counter: Counter, policy: Policy) -> bool:
+    """Whether the counter is of the policy as it is written now."""
+    names = tuple(name for name, _ in counter.scope)
+    return (counter.unit, counter.window, names) == (policy.unit, policy.window.text, policy.per)
 
 
-def _counter(counter: Counter, state: State, policy: Policy) -> Report:
+def _counter(policy: Policy, scope: tuple[tuple[str, str], ...], state: State, credits: Credits, now: int) -> Report:
+    counter = scoped(policy, scope, now)
+    limit, resets = credit.limit(policy, counter, credits), resets_at(counter, now)
+    if counter.span:  # for people: a rolling window moves on while they read
+        now, resets = now - now % 1000, now + counter.span - now % 1000
+    start = now - counter.span if counter.span else counter.start
     return {
-        "scope": dict(counter.scope),
-        "window_start": rfc3339(counter.start) if counter.end else None,
-        "resets_at": rfc3339(counter.end) if counter.end else None,
-        "limit": policy.limit,
+        "scope": dict(scope),
+        "window_start": rfc3339(start) if resets else None,
+        "resets_at": rfc3339(resets) if resets else None,
+        "limit": limit,
         "spent": state.spent,
         "held": state.held,
-        "remaining": max(0, policy.limit - state.spent - state.held),
+        "remaining": max(0, limit - state.spent - state.held),
     }
 
 
@@ -104,10 +123,10 @@ def tell(reports: Iterable[Report]) -> None:
 
 def _rows(report: Report) -> Iterable[tuple[str, ...]]:
     name = report["policy"] + (" (shadow)" if report["mode"] == "shadow" else "")
-    limit = show.limit(report["limit"], report["unit"])
     if not report["counters"]:
-        yield (name, "(no traffic yet)", limit, "-", "-", "-", "-")
+        yield (name, "(no traffic yet)", show.limit(report["limit"], report["unit"]), "-", "-", "-", "-")
     for counter in report["counters"]:
+        limit = show.limit(counter["limit"], report["unit"])
         yield (name, show.named(counter["scope"]) or "all", limit, *_figures(counter, report["unit"]))
 
 

@@ -43,7 +43,7 @@ def command(ctx: click.Context, once: bool, port: int | None) -> None:
         settled = demo.settled(stage.store)
         playbill.tell(sent, settled)
         playbill.heading("Budgets, as `weighbridge budget list` shows them")
-        budget.tell([budget.report_on(stage.store, policy) for policy in budget.limits(stage.store)])
+        budget.tell(budget.reports(stage.store))
         if not once:
             playbill.invite(stage.url, keys["research"])
             _stay()

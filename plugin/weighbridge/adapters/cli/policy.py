@@ -14,6 +14,7 @@ from rich.text import Text
 from weighbridge.adapters.cli import options, show
 from weighbridge.adapters.cli.named import unknown
 from weighbridge.adapters.cli.session import ledger
+from weighbridge.core.errors import ConfigError
 from weighbridge.core.policy import parse, shelf
 from weighbridge.core.policy.model import Policy
 from weighbridge.core.shelves import Fetch, Put
@@ -53,6 +54,22 @@ class Change:
         return "unchanged" if self.old == self.new else "configured"
 
     @property
+    def restarts(self) -> str:
+        """A warning where the change begins to count anew; "" where it does not."""
+        if self.old is None or self.name == shelf.DEFAULTS:
+            return ""
+        try:
+            old = _counted(parse.policy(self.old))
+        except ConfigError:  # what nobody can read any more has not counted either
+            return ""
+        new = _counted(parse.policy(self.new))
+        moved = [f"{name} {old[name]} -> {new[name]}" for name in old if old[name] != new[name]]
+        if not moved or old["unit"] == "nothing":
+            return ""
+        kept = "what was spent is kept under the old terms, and holds again if they return"
+        return f"counts from zero ({'; '.join(moved)}); {kept}"
+
+    @property
     def label(self) -> str:
         """The name people know it by."""
         return "defaults" if self.name == shelf.DEFAULTS else self.name
@@ -77,9 +94,12 @@ def apply(file: TextIO, dry_run: bool, as_json: bool) -> None:
         if changed and not dry_run:
             store.run(Put("policies", changed))
     if as_json:
-        return show.document([{"name": change.label, "result": change.fate} for change in changes])
+        return show.document([_told(change) for change in changes])
     ending = " (dry run)" if dry_run else ""
     show.table(("", ""), [(change.label, Text(change.fate + ending, STYLES[change.fate])) for change in changes])
+    for change in changes:
+        if change.restarts:
+            show.line(f"{change.label}: {change.restarts}", "yellow")
 
 
 @command.command()
@@ -141,6 +161,21 @@ def delete(names: tuple[str, ...]) -> None:
         store.run(Put("policies", {}, drop=names))
     for name in names:
         show.line(f"{name}  deleted", "red")
+
+
+def _counted(policy: Policy) -> dict[str, str]:
+    """What makes a policy's counters the same or others; the limit is no part of it."""
+    return {
+        "unit": policy.unit or "nothing",
+        "window": policy.window.text or "none",
+        "timezone": policy.window.timezone,
+        "per": ", ".join(policy.per) or "nothing",
+    }
+
+
+def _told(change: Change) -> dict[str, str]:
+    told = {"name": change.label, "result": change.fate}
+    return {**told, "warning": change.restarts} if change.restarts else told
 
 
 def _read(file: TextIO) -> dict[str, Document]:

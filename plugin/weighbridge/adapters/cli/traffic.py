@@ -22,7 +22,7 @@ from weighbridge.core.admission import Weighed
 from weighbridge.core.errors import ConfigError, Refused
 from weighbridge.core.exchanges import Exchange, read
 from weighbridge.core.policy.model import Rules
-from weighbridge.desk import Scale
+from weighbridge.scale import Scale
 
 OPENERS: Final[Mapping[str, Callable[[Path], AbstractContextManager[Iterable[bytes]]]]] = {
     ".gz": gzip.GzipFile,

@@ -28,6 +28,7 @@ BY: Final[Mapping[str, Callable[[Entry, tzinfo], str]]] = {
     "provider": lambda e, where: e.provider,
     "dialect": lambda e, where: e.dialect,
     "decision": lambda e, where: e.decision,
+    "shadow": lambda e, where: e.shadow,
     "ending": lambda e, where: e.ending,
     "day": lambda e, where: datetime.fromtimestamp(e.at / 1000, where).date().isoformat(),
     "month": lambda e, where: datetime.fromtimestamp(e.at / 1000, where).date().isoformat()[:7],

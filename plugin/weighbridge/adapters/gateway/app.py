@@ -61,7 +61,7 @@ class Gateway:
         gc.freeze()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await front.drain()
+        await front.backstage.drain()
         await self._forwarder.stop()
         await guard.shut()
         await send({"type": "lifespan.shutdown.complete"})

@@ -8,11 +8,11 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from weighbridge.core import keys
-from weighbridge.core.errors import Refused, StoreError
+from weighbridge.core.errors import Refused, StoreError, StoreUnavailable
 from weighbridge.core.model import Principal
 from weighbridge.core.shelves import Look, Version
-from weighbridge.desk import store_down
 from weighbridge.guard import AsyncGuard
+from weighbridge.outage import store_down
 from weighbridge.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -20,6 +20,8 @@ Headers = Mapping[bytes, bytes]
 
 KNOWN_MS: Final = 500
 """How long a key is believed without asking the store again; revoking takes effect within a second."""
+BELIEVED_MS: Final = 10 * 60 * 1000
+"""How long a key is believed while the store does not answer."""
 MOST_KNOWN: Final = 10_000
 MOST_TAGS: Final = 16
 LONGEST_TAG: Final = 256
@@ -82,11 +84,21 @@ class Doorkeeper:
         at, document = self._known.get(digest, (0, None))
         if document is not None and now - at < KNOWN_MS:
             return document
-        document = await self._ask(Look("keys", digest))
+        try:
+            document = await self._guard.ask(Look("keys", digest))
+        except StoreUnavailable as error:
+            if document is None or now - at >= BELIEVED_MS:
+                raise store_down(error) from error
+            # Policies say what becomes of calls while the store is away; who calls is still known.
+            return document
+        except StoreError as error:
+            raise store_down(error) from error
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
-        if document is not None:
+        if document is None:
             # Unknown keys are not remembered: guesses must not push out the real ones.
+            self._known.pop(digest, None)
+        else:
             self._known[digest] = (now, document)
         return document
 
@@ -94,15 +106,12 @@ class Doorkeeper:
         now = self._guard.desk.now()
         at, keyless = self._keyless
         if not at or now - at >= KNOWN_MS:
-            keyless = await self._ask(Version("keys")) == 0
+            try:
+                keyless = await self._guard.ask(Version("keys")) == 0
+            except StoreError as error:
+                raise store_down(error) from error
             self._keyless = (now, keyless)
         return keyless
-
-    async def _ask(self, verb: Any) -> Any:
-        try:
-            return await self._guard.store.run(verb)
-        except StoreError as error:
-            raise store_down(error) from error
 
 
 def presented_key(scope: Scope, headers: Headers) -> str | None:

@@ -126,6 +126,10 @@ class Tally:
         self.seen_bytes += size
         self.seen_events += size > 0
 
+    def seen(self) -> CutOff:
+        """What went by so far."""
+        return CutOff("", self.usage, self.seen_bytes, self.seen_events)
+
     def ending(self, cut: str) -> Ending:
         """How the call ended; see `Meter.ending`."""
         ended = self.reader.open_ended and not cut and not self.trouble
@@ -159,6 +163,9 @@ class StreamMeter:
     def finish(self) -> bytes:
         passed = self._take(self._events.finish())
         return passed if self._withhold else b""
+
+    def seen(self) -> CutOff:
+        return self._tally.seen()
 
     def ending(self, cut: str = "") -> Ending:
         self._take(self._events.finish())
@@ -199,6 +206,9 @@ class BodyMeter:
 
     def finish(self) -> bytes:
         return b""
+
+    def seen(self) -> CutOff:
+        return self._tally.seen()
 
     def ending(self, cut: str = "") -> Ending:
         if self._body:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from weighbridge.core.errors import Refused
-from weighbridge.core.model import Call, Ending, Json, RawCall, Usage
+from weighbridge.core.model import Call, CutOff, Ending, Json, RawCall, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,9 @@ class Meter(Protocol):
 
     def finish(self) -> bytes:
         """The provider ended its answer: bytes still held back (an unfinished last event)."""
+
+    def seen(self) -> CutOff:
+        """What went by so far: how the call would have ended if it broke off now."""
 
     def ending(self, cut: str = "") -> Ending:
         """How the call ended.  `cut` says why the answer broke off, or is "" where it did not.

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from weighbridge.core.dialects.answer import ANYTHING, BodyMeter, Reader, Tally, amount, inner, keys
 from weighbridge.core.dialects.base import Meter
-from weighbridge.core.model import Call, Ending, Json, Usage
+from weighbridge.core.model import Call, CutOff, Ending, Json, Usage
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 MOST = 24 * 1024 * 1024
@@ -147,6 +147,10 @@ class StreamMeter:
         """See Meter."""
         self._take(last=True)
         return b""
+
+    def seen(self) -> CutOff:
+        """See Meter."""
+        return self._tally.seen()
 
     def ending(self, cut: str = "") -> Ending:
         """See Meter."""

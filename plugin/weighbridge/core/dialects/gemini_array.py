@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from weighbridge.core.dialects.answer import Reader, Tally
 from weighbridge.core.dialects.sse import MOST
 from weighbridge.core.dialects.unpack import Unpacker
-from weighbridge.core.model import Ending
+from weighbridge.core.model import CutOff, Ending
 
 _PLAIN = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
 """Everything up to the next bracket, or up to a string that does not end in these bytes."""
@@ -139,6 +139,9 @@ class ArrayMeter:
 
     def finish(self) -> bytes:
         return b""
+
+    def seen(self) -> CutOff:
+        return self._tally.seen()
 
     def ending(self, cut: str = "") -> Ending:
         self._tally.content(self._array.rest, self._tally.reader.streamed)

@@ -17,12 +17,14 @@ from weighbridge.core.policy.reading import (
     mapping,
     nano_usd,
     one_of,
+    share,
     shares,
+    shown,
     table,
     text,
     whole,
 )
-from weighbridge.core.policy.window import CALENDAR, rolling, zone
+from weighbridge.core.policy.window import CALENDAR, SHORTEST_ROLLING, rolling, zone
 
 Reader = Callable[[Any, Path], Any]
 LIMITS: Mapping[str, tuple[Unit, Callable[[Any, Path], int]]] = {
@@ -76,11 +78,13 @@ def _window(value: Any, path: Path) -> str:
     written = " ".join(text(value, path, "month").split())
     if written in CALENDAR or written == "lifetime":
         return written
-    known = f"{', '.join(CALENDAR)} or lifetime"
-    if rolling(written) is not None:
-        # The ledger does not add up a rolling window's buckets yet; accepting it would promise too much.
-        raise PolicyError(path, f"must be {known}: rolling windows are not enforced in this version")
-    raise PolicyError(path, f"must be {known}, not {value!r}")
+    length = rolling(written)
+    if length is None:
+        known = f"{', '.join(CALENDAR)}, lifetime or e.g. rolling 5h (s, m, h or d; 366 days at most)"
+        raise PolicyError(path, f"must be {known}, not {shown(value)}")
+    if length < SHORTEST_ROLLING:
+        raise PolicyError(path, f"must be a minute or longer, not {written!r}; write e.g. `window: rolling 60s`")
+    return written[: len("rolling ")] + written[len("rolling ") :].replace(" ", "")
 
 
 def _timezone(value: Any, path: Path) -> str:
@@ -144,6 +148,7 @@ POLICY: Mapping[str, Reader] = {
     "mode": one_of(*get_args(Mode)),
     "hold": one_of("worst_case", "observed"),
     "on_exhausted": one_of("finish", "cut"),
+    "max_held_share": share,
     "context": _context,
     "models": _models,
 }

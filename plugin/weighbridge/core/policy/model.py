@@ -11,6 +11,8 @@ from weighbridge.core.ledger import Unit
 Mode = Literal["enforce", "shadow"]
 FIELDS = ("org", "team", "user", "key", "model", "provider")
 """What a policy can match on and count per, beside `tag.NAME`."""
+Credits = Mapping[str, Mapping[str, int]]
+"""Policy -> counter (its field) -> what was credited to it, in the counter's unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Policy:
     mode: Mode = "enforce"
     hold: Literal["worst_case", "observed"] = "worst_case"
     on_exhausted: Literal["finish", "cut"] = "finish"
+    max_held_share: float | None = None
+    """The part of the limit that one user (or key, where there is no user) may have held at one time."""
     context: ContextRule | None = None
     models: ModelRule | None = None
 
@@ -78,6 +82,8 @@ class Rules:
     policies: tuple[Policy, ...] = ()
     defaults: Defaults = Defaults()
     version: int = 0
+    credits: Credits = field(default_factory=dict)
+    credits_version: int = 0
 
 
 Document = Mapping[str, Any]

@@ -26,7 +26,7 @@ __all__ = [
     "policy",
 ]
 
-_NEEDS_LIMIT = ("window", "timezone", "per", "warn_at", "hold", "on_exhausted")
+_NEEDS_LIMIT = ("window", "timezone", "per", "warn_at", "hold", "on_exhausted", "max_held_share")
 _OUTPUT_UNITS = ("nano_usd", "tokens", "output_tokens")
 """Units in which the output of a call weighs something."""
 
@@ -98,6 +98,8 @@ def _limit_document(policy: Policy, unit: Unit) -> dict[str, Any]:
         written["hold"] = policy.hold
     if policy.on_exhausted != plain.on_exhausted:
         written["on_exhausted"] = policy.on_exhausted
+    if policy.max_held_share is not None:
+        written["max_held_share"] = policy.max_held_share
     return written
 
 
@@ -134,10 +136,13 @@ def _limited(made: Policy, read: Mapping[str, Any], path: Path) -> Policy:
         warn_at=read.get("warn_at", ()),
         hold=read.get("hold", made.hold),
         on_exhausted=read.get("on_exhausted", made.on_exhausted),
+        max_held_share=read.get("max_held_share"),
     )
     for field in ("hold", "on_exhausted"):
         if field in read and unit not in _OUTPUT_UNITS:
             raise PolicyError((*path, field), "goes only with a limit on usd, tokens or output_tokens; drop it")
+    if made.warn_at and unit == "calls":
+        raise PolicyError((*path, "warn_at"), "warns of what is spent, and `concurrent` spends nothing; drop it")
     return made
 
 

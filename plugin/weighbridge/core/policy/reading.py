@@ -112,15 +112,18 @@ def one_of(*allowed: str) -> Callable[[Any, Path], str]:
 
 def shares(value: Any, path: Path) -> tuple[float, ...]:
     """Parts of a limit, each above 0 and at most 1, ascending."""
-    read = []
-    for index, share in enumerate(items(value, path)):
-        number = _decimal(share)
-        if number is None or not 0 < float(number) <= 1:
-            raise PolicyError((*path, index), f"must be above 0 and at most 1, not {shown(share)}; write 0.8 for 80 %")
-        read.append(float(number))
+    read = [share(part, (*path, index)) for index, part in enumerate(items(value, path))]
     if len(set(read)) < len(read):
         raise PolicyError(path, "names a share twice; name each once")
     return tuple(sorted(read))
+
+
+def share(value: Any, path: Path) -> float:
+    """A part of a limit, above 0 and at most 1."""
+    number = _decimal(value)
+    if number is None or not 0 < float(number) <= 1:
+        raise PolicyError(path, f"must be above 0 and at most 1, not {shown(value)}; write 0.8 for 80 %")
+    return float(number)
 
 
 def nano_usd(value: Any, path: Path = ()) -> int:

@@ -23,6 +23,8 @@ from weighbridge.core.policy.model import Window
 CALENDAR = ("minute", "hour", "day", "week", "month")
 BUCKETS = 60
 """A rolling window is kept as this many buckets, and the one being filled."""
+SHORTEST_ROLLING = 60_000
+"""Below it, buckets would be shorter than what clocks, leases and networks are apart."""
 
 _ENDLESS = ("", "lifetime")
 _MILLISECONDS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -62,6 +64,7 @@ def bucket(window: Window) -> int:
     return -(-span(window) // BUCKETS)
 
 
+@lru_cache(maxsize=1024)
 def rolling(text: str) -> int | None:
     """Milliseconds of "rolling 5h" (units s, m, h, d; at most 366 days); None where it is not that."""
     found = _ROLLING.fullmatch(text)

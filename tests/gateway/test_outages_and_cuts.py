@@ -1,0 +1,134 @@
+"""A gateway whose streams outgrow their budget, and one whose store falls silent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import httpx
+import httpx2
+import openai
+import pytest
+import redis
+from google.genai.errors import APIError
+
+from gateway import provider
+from gateway.provider import ANSWER, sse
+from gateway.running import Gateway, running
+from gateway.sdks import CHAT_MODEL, CLAUDE, GEMINI, anthropic_at, genai_at, openai_at
+from gateway.upstream import TAPE_HEADER, Answer, Pause, Step, Upstream, serving, until
+
+SILENT_MS = 2_500
+USUAL = 20
+ROOM = 120
+LONG = 400
+"""Words of the answer that outgrows everything."""
+GROWN = {"limit": {"output_tokens": USUAL * ANSWER + ROOM}, "window": "lifetime", "hold": "observed"}
+POLICIES: dict[str, Any] = {
+    "policies": [
+        {"name": "grown", "match": {"team": "grown"}, "per": ["key"], "on_exhausted": "cut", **GROWN},
+        {"name": "month", "match": {"team": "patient"}, "limit": {"usd": 100}, "window": "month"},
+    ],
+    "defaults": {"on_store_error": "slice"},
+}
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Upstream:
+    return Upstream(provider.answer)
+
+
+@pytest.fixture(scope="module")
+def gateway(upstream: Upstream) -> Iterator[Gateway]:
+    with serving(upstream) as base_url, running(base_url, POLICIES, auth="keys", store_timeout_seconds=0.5) as started:
+        yield started
+
+
+def slowly(events: list[bytes]) -> Answer:
+    """A stream whose chunks do not come all at once."""
+    steps: list[Step] = [step for event in events for step in (event, Pause(0.005))]
+    return Answer.stream(*steps)
+
+
+def chat_words() -> list[bytes]:
+    return sse(*[{"choices": [{"index": 0, "delta": {"content": "abc"}}]}] * LONG)
+
+
+def claude_words() -> list[bytes]:
+    begin = {"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "content": [],
+             "model": CLAUDE, "usage": {"input_tokens": 9, "output_tokens": 1}}}  # fmt: skip
+    block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "abc"}}
+    return [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in (begin, block, *[delta] * LONG)]
+
+
+def gemini_words() -> list[bytes]:
+    return sse(*[{"candidates": [{"content": {"role": "model", "parts": [{"text": "abc"}]}}]}] * LONG)
+
+
+def ask_openai(sdk: Any, headers: dict[str, str]) -> Any:
+    messages: Any = [{"role": "user", "content": "Weigh."}]
+    return sdk.chat.completions.create(
+        model=CHAT_MODEL, messages=messages, stream=True, max_tokens=1000, extra_headers=headers
+    )
+
+
+def ask_anthropic(sdk: Any, headers: dict[str, str]) -> Any:
+    messages: Any = [{"role": "user", "content": "Weigh."}]
+    return sdk.messages.create(model=CLAUDE, messages=messages, stream=True, max_tokens=1000, extra_headers=headers)
+
+
+def ask_gemini(sdk: Any, headers: dict[str, str]) -> Any:
+    config: Any = {"max_output_tokens": 1000, "http_options": {"headers": headers}}
+    return sdk.models.generate_content_stream(model=GEMINI, contents="Weigh.", config=config)
+
+
+SDKS: dict[str, tuple[Any, ...]] = {
+    "openai": (openai_at, ask_openai, chat_words),
+    "anthropic": (anthropic_at, ask_anthropic, claude_words),
+    "gemini": (genai_at, ask_gemini, gemini_words),
+}
+"""(client at a URL with a key, what it asks, an answer that is too long)."""
+BROKEN = (httpx.RemoteProtocolError, httpx2.RemoteProtocolError, openai.APIError, anthropic.APIError, APIError)
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+def test_a_stream_that_outgrows_its_budget_breaks_off(gateway: Gateway, upstream: Upstream, sdk: str) -> None:
+    made, ask, words = SDKS[sdk]
+    who = f"grown-{sdk}"
+    client = made(gateway.url, gateway.key("grown", alias=who)["key"])
+    upstream.tape[f"long-{sdk}"] = slowly(words())
+    for _ in range(USUAL):
+        assert list(ask(client, {}))
+    gateway.quiet()
+    heard = []
+    with pytest.raises(BROKEN):
+        for event in ask(client, {TAPE_HEADER: f"long-{sdk}"}):
+            heard.append(event)
+    assert ANSWER < len(heard) < LONG
+    gateway.quiet()
+    [entry] = [e for e in gateway.entries() if e.key == who and e.ending != "reported"]
+    assert entry.ending == "cut off: the budget ran out while it was answered"
+    [spent] = [state.spent for counter, state in gateway.counters("grown").items() if counter.scope == (("key", who),)]
+    assert spent <= USUAL * ANSWER + ROOM
+
+
+def test_a_silent_store_is_bridged_by_a_share_of_the_limits(gateway: Gateway) -> None:
+    key = gateway.key("patient", alias="patient")["key"]
+    body = {"model": CHAT_MODEL, "messages": [{"role": "user", "content": "Weigh."}], "max_tokens": 50}
+    with httpx.Client(base_url=gateway.url, headers={"authorization": f"Bearer {key}"}, timeout=30) as client:
+        first = client.post("/v1/chat/completions", json=body)
+        assert first.status_code == 200
+        gateway.quiet()
+        [before] = gateway.counters("month").values()
+        with redis.Redis.from_url(gateway.store_url) as admin:
+            admin.client_pause(SILENT_MS, all=True)
+            answers = [client.post("/v1/chat/completions", json=body) for _ in range(10)]
+        assert {answer.status_code for answer in answers} == {200}
+        assert not [answer for answer in answers if "x-weighbridge-remaining" in answer.headers]
+    until(lambda: len([e for e in gateway.entries() if e.key == "patient"]) == 11, "all to be charged")
+    [after] = gateway.counters("month").values()
+    assert after.spent == 11 * before.spent
+    gateway.quiet()
