@@ -207,3 +207,13 @@ def test_many_forgotten_counters_cost_no_journal(opened: Callable[..., Store], s
 
     assert audited(Watched()).ok
     assert len([verb for verb in asked if isinstance(verb, Page) and verb.book == "journal"]) == 1
+
+
+def test_rolling_windows_are_audited_bucket_by_bucket(store: Store) -> None:
+    early = Counter("roll", "tokens", "rolling 1h", (), -60_000, 0, 3_600_000)
+    endless = Counter("roll", "tokens", "rolling 1h", (), 2**44, 2**44 + 60_000, 3_600_000)
+    for counter in (early, endless):
+        store.run(Settle(f"s{counter.start}", (Charge(counter, 3),), Entry(f"s{counter.start}")))
+    assert audited(store).ok
+    store.run(Mend((Step("add", endless.field, "spent", amount=1),)))
+    assert [drift.counter for drift in audited(store).drift] == [endless.field]

@@ -35,7 +35,7 @@ MOST_OPEN: Final = 50_000
 """Open holds added up in one step: more would keep other calls waiting."""
 HEAD: Final = 500
 """Journal entries told with a recount."""
-FIELD: Final = re.compile(rf"[^|]*\|({'|'.join(get_args(Unit))})\|[^|]*\|[^|]*\|\d+\|\d+\|\d+", re.ASCII)
+FIELD: Final = re.compile(rf"[^|]*\|({'|'.join(get_args(Unit))})\|[^|]*\|[^|]*\|-?\d+\|-?\d+\|\d+", re.ASCII)
 MONEY: Final = ("counters", "holds", "leases", "due", "journal")
 ASIDE: Final = ("aside", *(f"aside:{book}" for book in MONEY))
 """Where mending puts what it takes out: records, and each book as a whole."""
