@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from functools import cached_property
 from math import floor
 
 from weighbridge.core.counting import files, geometry, media, render
@@ -12,8 +13,9 @@ from weighbridge.core.counting.data.openai import Patches, Rules
 from weighbridge.core.counting.data.unseen import SERVER_TOOL
 from weighbridge.core.counting.scale import Place, Scale
 from weighbridge.core.counting.text import slices
-from weighbridge.core.model import Call, Media, Message, Model, Part, Text, Thinking, ToolCall, ToolResult, Unseen
+from weighbridge.core.model import Call, Media, Message, Model, Part, Role, Text, Thinking, ToolCall, ToolResult, Unseen
 
+SPEAKERS: Mapping[Role, Place] = {"system": "system", "user": "messages", "assistant": "messages"}
 WRAPPER = "multi_tool_use.parallel"
 MOST_MINIFIED = 1_000_000
 """Characters of arguments that are still parsed to take their blanks out."""
@@ -41,26 +43,51 @@ class _Chat:
         """OpenRouter sends chat on to OpenAI as Responses."""
         self._responses = call.dialect == "openai-responses" or self._routed
         self._functions = tuple(tool for tool in call.tools if not tool.server)
-        self._names = {part.id: part.name for m in call.messages for part in m.parts if isinstance(part, ToolCall)}
         self._apart = bool(self._functions) and rules.apart > 0
         """The tools stand apart from the system message."""
         self._block = self._written()
         """What is written behind the first system message."""
         self._kept: Container[str] = call.extra.get("kept_calls", ())
-        self._last_user = max((i for i, m in enumerate(call.messages) if m.role == "user"), default=-1)
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        """Names of the tools that were called, by the call's id."""
+        return {part.id: part.name for m in self._call.messages for part in m.parts if isinstance(part, ToolCall)}
+
+    @cached_property
+    def _last_user(self) -> int:
+        return max((i for i, m in enumerate(self._call.messages) if m.role == "user"), default=-1)
 
     def count(self) -> None:
         self._scale.add("frame", self._rules.reply)
         system = next((i for i, m in enumerate(self._call.messages) if m.role == "system"), None)
         self._offers(system)
-        wrapped = False
-        for index, turn in enumerate(self._call.messages):
-            if index == system and self._block:
-                continue
+        wrapped, before = False, -1
+        for index, turn in self._said(system if self._block else None):
+            wrapped = wrapped and index == before + 1
+            before = index
             if turn.role == "tool":
                 self._results(turn, wrapped)
             else:
                 wrapped = self._message(turn, index)
+
+    def _said(self, joined: int | None) -> Sequence[tuple[int, Message]]:
+        """Count nearly every turn of a long chat: one short text.  The other turns, but the `joined`
+        one, with their places."""
+        texts: Mapping[Role, list[str]] = {role: [] for role in SPEAKERS}
+        others = []
+        for index, turn in enumerate(self._call.messages):
+            role, parts = turn.role, turn.parts
+            if index == joined:
+                continue
+            if len(parts) == 1 and type(parts[0]) is Text and role in texts and parts[0].text and not turn.name:
+                texts[role].append(parts[0].text)
+            else:
+                others.append((index, turn))
+        for role, said in texts.items():
+            self._scale.add("frame", len(said) * self._frame(role, True))
+            self._scale.texts(SPEAKERS[role], said)
+        return others
 
     def _written(self) -> str:
         blocks = [render.tools(self._functions)] if self._functions and not self._apart else []
@@ -131,17 +158,12 @@ class _Chat:
 
     def _message(self, turn: Message, index: int) -> bool:
         """One turn but a tool's; True where it called several tools at once."""
-        place: Place = "system" if turn.role == "system" else "messages"
-        if len(turn.parts) == 1 and type(turn.parts[0]) is Text and turn.parts[0].text and not turn.name:
-            # Nearly every turn of a long chat.
-            self._scale.add("frame", self._frame(turn, turn.parts))
-            self._scale.text(place, turn.parts[0].text)
-            return False
+        place = SPEAKERS[turn.role]
         calls = [part for part in turn.parts if isinstance(part, ToolCall)]
         rest = [part for part in turn.parts if not isinstance(part, (ToolCall, Thinking))]
         self._thoughts(turn, index)
         if rest or (calls and not self._responses):
-            self._scale.add("frame", self._frame(turn, rest))
+            self._scale.add("frame", self._frame(turn.role, bool(media.texts(rest))))
         self._name(turn)
         self._default(turn)
         self._parts(place, rest)
@@ -162,8 +184,8 @@ class _Chat:
         self._scale.text("messages", call.name)
         self._scale.text("messages", _minified(call.arguments))
 
-    def _frame(self, turn: Message, rest: Sequence[Part]) -> int:
-        if turn.role != "assistant" or not media.texts(rest):
+    def _frame(self, role: Role, speaks: bool) -> int:
+        if role != "assistant" or not speaks:
             return self._rules.message
         answered = self._rules.answered if self._call.schema and not self._responses else 0
         return self._rules.message + self._rules.spoken + answered
