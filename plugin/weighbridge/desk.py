@@ -20,7 +20,7 @@ from weighbridge.core.counting import Reader, Tokenizer, estimate
 from weighbridge.core.counting.calibration import UNCALIBRATED, Calibration
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.base import AS_SENT, Amendment
-from weighbridge.core.dialects.sketch import giants, sketch
+from weighbridge.core.dialects.sketch import abridged, giants, sketch
 from weighbridge.core.errors import Refused, StoreError, StoreUnavailable
 from weighbridge.core.flow import Flow, Pause, ask, heavy
 from weighbridge.core.grant import decide
@@ -41,8 +41,9 @@ INLINE_BYTES: Final = 64 * 1024
 """Bodies above this are weighed as heavy work, so that an event loop keeps turning."""
 SKETCHED_BYTES: Final = 4 * 1024 * 1024
 """Bodies above this are looked at before they are read (`core.dialects.sketch`)."""
-SKETCH_BYTES: Final = (1024 * 1024, 6 * 1024 * 1024)
-"""How much of each giant string is read first: enough for windows of 200,000 tokens, and of a million."""
+SKETCH_BYTES: Final = (1024 * 1024, 6 * 1024 * 1024, 16 * 1024 * 1024)
+"""How much of each giant string or list is read first: enough for windows of 200,000 tokens, of a million,
+and for blanks, of which a token holds up to 128."""
 STORE_RETRY_SECONDS: Final = 5
 SETTLE_PAUSES: Final = (0.05, 0.2, 1.0, 3.0, 10.0)
 """Seconds between attempts at a settlement, always with the same id."""
@@ -253,12 +254,14 @@ class Desk:
 
 
 def _sketches(raw: RawCall) -> Iterator[RawCall]:
-    """A giant request with less and less of its text left out; nothing for others, which are read as they are."""
+    """A giant request with less and less of it left out; nothing for others, which are read as they are."""
     if raw.counts or len(raw.body) < SKETCHED_BYTES:
         return
     spans = giants(raw.body)
-    for keep in SKETCH_BYTES if spans else ():
-        yield replace(raw, body=sketch(raw.body, spans, keep))
+    for keep in SKETCH_BYTES:
+        shorter = abridged(sketch(raw.body, spans, keep), keep)
+        if len(shorter) < len(raw.body):
+            yield replace(raw, body=shorter)
 
 
 def _work(raw: RawCall, work: Callable[[], T]) -> Flow[T]:
