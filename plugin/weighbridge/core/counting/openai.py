@@ -122,7 +122,7 @@ class _Chat:
         if system is not None:
             self._name(system)
             self._default(system)
-            self._parts("system", [part for part in system.parts if not isinstance(part, Text)])
+            self._others(system.parts)
         for piece in slices(content):
             self._scale.text("system", end)
             end = piece
@@ -162,11 +162,13 @@ class _Chat:
         calls = [part for part in turn.parts if isinstance(part, ToolCall)]
         rest = [part for part in turn.parts if not isinstance(part, (ToolCall, Thinking))]
         self._thoughts(turn, index)
+        said = media.texts(rest)
         if rest or (calls and not self._responses):
-            self._scale.add("frame", self._frame(turn.role, bool(media.texts(rest))))
+            self._scale.add("frame", self._frame(turn.role, bool(said)))
         self._name(turn)
         self._default(turn)
-        self._parts(place, rest)
+        self._scale.text(place, said)
+        self._others(rest)
         wrapped = len(calls) > 1 and not self._responses
         if wrapped:
             self._scale.add("frame", self._rules.parallel)
@@ -182,7 +184,7 @@ class _Chat:
         more = self._rules.message + data.RESPONSES_CALL[call.id in self._kept] if self._responses else 0
         self._scale.add("frame", self._rules.call + more)
         self._scale.text("messages", call.name)
-        self._scale.text("messages", _minified(call.arguments))
+        self._scale.written("messages", call.arguments, _minified)
 
     def _frame(self, role: Role, speaks: bool) -> int:
         if role != "assistant" or not speaks:
@@ -203,7 +205,8 @@ class _Chat:
     def _results(self, turn: Message, wrapped: bool) -> None:
         for part in turn.parts:
             if not isinstance(part, ToolResult):
-                self._parts("messages", [part])
+                self._scale.text("messages", media.texts([part]))
+                self._others([part])
                 continue
             if wrapped:
                 for piece in slices(media.texts(part.parts)):
@@ -213,10 +216,10 @@ class _Chat:
                 name = part.name or self._names.get(part.id, "")
                 self._scale.text("messages", f"functions.{name}" if name else "")
                 self._scale.text("messages", media.texts(part.parts))
-            self._parts("messages", [inner for inner in part.parts if not isinstance(inner, Text)])
+            self._others(part.parts)
 
-    def _parts(self, place: Place, parts: Sequence[Part]) -> None:
-        self._scale.text(place, media.texts(parts))
+    def _others(self, parts: Sequence[Part]) -> None:
+        """What is no text."""
         for part in parts:
             if isinstance(part, Media):
                 self._media(part)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from weighbridge.core.counting.text import SLICE, Blind, Reader, Tokenizer, Weights, gauge, slices
@@ -31,6 +31,8 @@ class Scale:
         self.reader = reader or Blind()
         self.host = host
         """Name of the provider the call goes to, where it is known."""
+        self._tokenizer = tokenizer
+        self._weights = weights
         self.weigh = gauge(tokenizer, weights)
         """Tokens of a text of at most a slice's length, without adding them."""
         self._limit = float("inf") if limit is None else limit
@@ -50,6 +52,8 @@ class Scale:
 
     def text(self, place: Place, text: str, factor: float = 1.0) -> None:
         """Count a text, slice by slice."""
+        if not text:
+            return
         if len(text) <= SLICE:
             return self.add(place, factor * self.weigh(text))
         last, weight = "", 0.0
@@ -58,6 +62,13 @@ class Scale:
             if piece != last:
                 last, weight = piece, factor * self.weigh(piece)
             self.add(place, weight)
+
+    def written(self, place: Place, text: str, form: Callable[[str], str]) -> None:
+        """Count a text as `form` writes it into the prompt."""
+        if len(text) > SLICE:
+            self.text(place, form(text))
+        else:
+            self.add(place, gauge(self._tokenizer, self._weights, form)(text))
 
     def texts(self, place: Place, texts: Iterable[str]) -> None:
         """Count many texts."""

@@ -90,8 +90,13 @@ def slices(text: str) -> Iterator[str]:
 
 
 @lru_cache(maxsize=64)
-def gauge(tokenizer: Tokenizer, weights: Weights | None = None) -> Callable[[str], float]:
-    """What a text weighs, remembered by content: tokens of a vocabulary, or what they are estimated to stand for."""
+def gauge(
+    tokenizer: Tokenizer, weights: Weights | None = None, form: Callable[[str], str] | None = None
+) -> Callable[[str], float]:
+    """What a text weighs, remembered by content: tokens of a vocabulary, or what they are estimated to stand for.
+    With a `form`, what the text weighs as that writes it."""
+    if form is not None:
+        return remembered(lambda text: sum(map(gauge(tokenizer, weights), slices(form(text)))))
     if weights is None:
         return remembered(tokenizer.count)
     return remembered(lambda text: weigh(tokenizer.count(text), text, weights))

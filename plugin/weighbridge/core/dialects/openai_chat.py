@@ -56,7 +56,11 @@ GENERATED = ("content", "text", "refusal", "reasoning", "reasoning_content", "ar
 
 def parse(raw: RawCall) -> Call:
     """A chat request.  Raises Refused("malformed")."""
-    body = decode(raw.body)
+    return read(decode(raw.body), raw)
+
+
+def read(body: Mapping[str, Any], raw: RawCall) -> Call:
+    """A chat request whose body is decoded.  Raises Refused("malformed")."""
     stream = want(body, "stream", bool, False)
     asked = want(want(body, "stream_options", dict, {}), "include_usage", bool, False, "stream_options.")
     return Call(
