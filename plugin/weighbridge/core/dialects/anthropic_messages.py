@@ -11,8 +11,7 @@ from weighbridge.core.dialects.anthropic_usage import READER, usage
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
 from weighbridge.core.dialects.body import (
     decode,
-    has_key,
-    has_word,
+    everywhere,
     malformed,
     model_of,
     need,
@@ -62,9 +61,9 @@ def parse_count(raw: RawCall) -> Call:
 
 def _caches(body: Body) -> Literal["", "5m", "1h"]:
     """How long the prompt may be kept."""
-    if not has_key(body, "cache_control"):
+    if not everywhere(body, "cache_control"):
         return ""
-    return "1h" if has_word(body, "1h") else "5m"
+    return "1h" if "1h" in everywhere(body, "ttl") else "5m"
 
 
 def _most(body: Body) -> int | None:

@@ -14,8 +14,7 @@ from weighbridge.core.dialects.base import Amendment, Dialect
 from weighbridge.core.dialects.bedrock_answer import meter, usage
 from weighbridge.core.dialects.body import (
     decode,
-    has_key,
-    has_word,
+    everywhere,
     malformed,
     model_of,
     need,
@@ -147,9 +146,9 @@ def _extra(body: Body) -> dict[str, Json]:
 
 def _caches(body: Body) -> Literal["", "5m", "1h"]:
     """How long the prompt may be kept."""
-    if not has_key(body, "cachePoint"):
+    if not everywhere(body, "cachePoint"):
         return ""
-    return "1h" if has_word(body, "1h") else "5m"
+    return "1h" if "1h" in everywhere(body, "ttl") else "5m"
 
 
 def _tier(word: str) -> str:

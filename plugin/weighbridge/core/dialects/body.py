@@ -84,14 +84,9 @@ def _levels(value: Json) -> Iterator[list[Json]]:
         ]
 
 
-def has_key(body: Mapping[str, Any], key: str) -> bool:
-    """Whether any object in a body, however deep, has this key."""
-    return any(key in node for level in _levels(body) for node in level if type(node) is dict)
-
-
-def has_word(body: Mapping[str, Any], word: str) -> bool:
-    """Whether a string in a body, however deep, is this word."""
-    return any(word in (node.values() if type(node) is dict else node) for level in _levels(body) for node in level)
+def everywhere(body: Mapping[str, Any], key: str) -> list[Json]:
+    """Every value that stands under a key in a body, however deep."""
+    return [node[key] for level in _levels(body) for node in level if type(node) is dict and key in node]
 
 
 def want(body: Mapping[str, Any], key: str, kind: type[T], default: D, where: str = "") -> T | D:
