@@ -43,11 +43,10 @@ def count(call: Call, model: Model, scale: Scale) -> None:
         rules = replace(rules, signature=0.0, result_page=rules.page)
     if call.schema is not None:
         scale.kinds.add("structured")
-    asked = (i for i, m in enumerate(call.messages) if m.role == "user" and not _answers(m.parts))
-    last = max(asked, default=-1)
+    asked = [i for i, m in enumerate(call.messages) if m.role == "user" and not _answers(m.parts)]
     for index, message in enumerate(call.messages):
         place: Place = "system" if message.role == "system" else "messages"
-        rate = rules.signature if index > last else 0.0
+        rate = rules.signature if index > max(asked, default=-1) else 0.0
         if rules.signature and not (rate and _signed(message.parts)):
             scale.add("frame", rules.unsigned * sum(isinstance(part, ToolCall) for part in message.parts))
         for part in message.parts:
