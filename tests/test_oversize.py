@@ -77,6 +77,23 @@ def test_the_refusal_is_the_same_and_most_of_it_is_not_read(gate: Gate, monkeypa
     assert (early.value.message, early.value.counted) == (late.value.message, late.value.counted)
 
 
+def test_so_is_that_of_a_giant_list(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = chat(*["weighed and found wanting "[: i % 17 + 9] * 40 for i in range(12_000)])
+    read: list[int] = []
+    parse_call = gate.scale._parse
+    watched = lambda raw: read.append(len(raw.body)) or parse_call(raw)  # noqa: E731
+    monkeypatch.setattr(Scale, "_parse", lambda self, raw: watched(raw))
+    with pytest.raises(Refused) as early:
+        gate.guard.open(raw)
+    assert max(read) < len(raw.body) / 2
+    assert early.value.reason == "context_length" and (early.value.counted or 0) > 50_000
+
+
+def test_a_giant_list_that_fits_is_counted_to_its_end(gate: Gate) -> None:
+    estimate = gate.guard.check(chat(*["x" * 600] * 9_000)).weighed.estimate
+    assert estimate.whole and estimate.parts.messages == 9_000
+
+
 def test_what_is_read_whole(gate: Gate) -> None:
     fits = "x" * MEGABYTES
     assert gate.guard.check(chat(fits)).weighed.estimate.whole, "one word of five megabytes"

@@ -14,7 +14,7 @@ from weighbridge.core.counting import Reader, Tokenizer, estimate
 from weighbridge.core.counting.calibration import UNCALIBRATED, Calibration
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.base import AS_SENT, Amendment
-from weighbridge.core.dialects.sketch import giants, sketch
+from weighbridge.core.dialects.sketch import abridged, giants, sketch
 from weighbridge.core.errors import Refused
 from weighbridge.core.model import Call, RawCall
 from weighbridge.core.policy.budget import facts_of, matching
@@ -22,8 +22,9 @@ from weighbridge.core.policy.model import ContextRule, Rules
 
 SKETCHED_BYTES: Final = 4 * 1024 * 1024
 """Bodies above this are looked at before they are read (`core.dialects.sketch`)."""
-SKETCH_BYTES: Final = (1024 * 1024, 6 * 1024 * 1024)
-"""How much of each giant string is read first: enough for windows of 200,000 tokens, and of a million."""
+SKETCH_BYTES: Final = (1024 * 1024, 6 * 1024 * 1024, 16 * 1024 * 1024)
+"""How much of each giant string or list is read first: enough for windows of 200,000 tokens, of a million,
+and for blanks, of which a token holds up to 128."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +98,11 @@ class Scale:
 
 
 def _sketches(raw: RawCall) -> Iterator[RawCall]:
-    """A giant request with less and less of its text left out; nothing for others, which are read as they are."""
+    """A giant request with less and less of it left out; nothing for others, which are read as they are."""
     if raw.counts or len(raw.body) < SKETCHED_BYTES:
         return
     spans = giants(raw.body)
-    for keep in SKETCH_BYTES if spans else ():
-        yield replace(raw, body=sketch(raw.body, spans, keep))
+    for keep in SKETCH_BYTES:
+        shorter = abridged(sketch(raw.body, spans, keep), keep)
+        if len(shorter) < len(raw.body):
+            yield replace(raw, body=shorter)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
-import random
 import subprocess
 import sys
 from collections import Counter
@@ -25,15 +25,17 @@ from statistics import median
 from time import perf_counter
 from typing import Any, Final
 
-from chats import WORDS, words
+from lengthy import Chat, alone, chat, errand, giants
 from spoken import in_openai_words
 
 from weighbridge import wiring
 from weighbridge.adapters.cli.traffic import OPENERS
 from weighbridge.core.accuracy import ALL, Accuracy, Score, table
+from weighbridge.core.counting import estimate
+from weighbridge.core.dialects import openai_chat
 from weighbridge.core.errors import Refused
 from weighbridge.core.exchanges import read
-from weighbridge.core.model import Estimate, RawCall
+from weighbridge.core.model import Call, Estimate, RawCall
 from weighbridge.core.policy.model import Rules
 from weighbridge.guard import AsyncGuard
 from weighbridge.scale import Scale
@@ -42,11 +44,11 @@ from weighbridge.settings import load
 HERE: Final = Path(__file__).parent
 OURS: Final = "weighbridge"
 TURNS: Final = 200
-WORDS_A_TURN: Final = 60
-REPEATS: Final = 7
+REPEATS: Final = 15
 MEGABYTES: Final = 50
 MODEL: Final = "gpt-4o"
 TICK: Final = 0.001
+PARSED: Final = RawCall("openai-chat", b"", provider="openai")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,51 +135,84 @@ def _figures(line: Accuracy) -> str:
     return f"{line.exact:.0%} / {line.median:.1%} / {line.p95:.0%} / {line.sum:.2f}"
 
 
-def chat(turns: int, draw: random.Random) -> list[dict[str, str]]:
-    """A chat of so many turns, each a question and an answer."""
-    return [
-        {"role": role, "content": " ".join(draw.choices(WORDS, k=WORDS_A_TURN))}
-        for _ in range(turns)
-        for role in ("user", "assistant")
-    ]
+CHATS: Final[Mapping[str, Chat]] = {
+    "messages of 0.3 kB": chat(TURNS + REPEATS + 1, 60),
+    "messages of 1.5 kB": chat(TURNS + REPEATS + 1, 300),
+    "tool calls and results of 1.5 kB": errand(TURNS + REPEATS + 1, 300),
+}
 
 
-def long_chat(scale: Scale, peers: Sequence[Peer]) -> None:
-    """A chat counted, and counted again after each of a few more turns: seconds of those again."""
-    messages = chat(TURNS + REPEATS + 1, random.Random(1))
-    print(f"A chat of {TURNS} turns ({TURNS * 2} messages), counted again after one more turn, median of {REPEATS}:\n")
-    print("| counter | again | beside ours |\n|---|---|---|")
-    asked: dict[str, Callable[[list[dict[str, str]]], float]] = {OURS: lambda found: _ours(scale, found)}
-    for one in peers:
-        asked[one.name] = lambda found, one=one: one.ask(model=MODEL, messages=found)["seconds"]  # type: ignore[misc]
-    seconds = {name: _again(count, messages) for name, count in asked.items()}
-    for name, taken in seconds.items():
-        print(f"| {name} | {taken * 1000:.2f} ms | {taken / seconds[OURS]:.0f} x |")
-    print("\nOurs begins with the request's bytes; peers begin with the messages as objects.\n")
+def long_chats(scale: Scale, peers: Sequence[Peer]) -> None:
+    """Chats counted, and counted again after each of a few more turns: seconds of those again."""
+    print(f"A chat of {TURNS} turns ({TURNS * 2} messages), counted again after one more turn:")
+    print(f"median of {REPEATS} (least to most) ms, and how many times each of ours the peers take:\n")
+    print("| counter | " + " | ".join(CHATS) + " |\n|---" + "|---" * len(CHATS) + "|")
+    ours: dict[str, Callable[[Chat], float]] = {
+        f"{OURS}, from a call already read": lambda messages: _counted(scale, messages),
+        f"{OURS}, from messages as objects": lambda messages: _read(scale, messages),
+        f"{OURS}, from bytes": lambda messages: _weighed(scale, messages),
+    }
+    known = {name: [_again(count, messages) for messages in CHATS.values()] for name, count in ours.items()}
+    for name, found in known.items():
+        print(f"| {name} | " + " | ".join(map(_spread, found)) + " |")
+    for other in peers:
+        cells = []
+        for at, messages in enumerate(CHATS.values()):
+            taken = _again(lambda found, other=other: other.ask(model=MODEL, messages=found)["seconds"], messages)  # type: ignore[misc]
+            times = ", ".join(f"{median(taken) / median(found[at]):.0f}" for found in known.values())
+            cells.append(f"{_spread(taken)}: {times} x")
+        print(f"| {other.name} | " + " | ".join(cells) + " |")
+    print("\nMessages as objects are those counted before and two more, as in a program that holds its chat.\n")
 
 
-def _again(count: Callable[[list[dict[str, str]]], float], messages: list[dict[str, str]]) -> float:
+def _again(count: Callable[[Chat], float], messages: Chat) -> list[float]:
     count(messages[: 2 * TURNS])
-    return median(count(messages[: 2 * (TURNS + n)]) for n in range(1, REPEATS + 1))
+    return [count(messages[: 2 * (TURNS + n)]) for n in range(1, REPEATS + 1)]
 
 
-def _ours(scale: Scale, messages: list[dict[str, str]]) -> float:
-    body = json.dumps({"model": MODEL, "messages": messages}).encode()
+def _spread(seconds: Sequence[float]) -> str:
+    return f"{median(seconds) * 1000:.2f} ({min(seconds) * 1000:.2f} to {max(seconds) * 1000:.2f})"
+
+
+def _sent(messages: Chat) -> RawCall:
+    return RawCall("openai-chat", json.dumps({"model": MODEL, "messages": messages}).encode(), provider="openai")
+
+
+def _counted(scale: Scale, messages: Chat) -> float:
+    call = openai_chat.read({"model": MODEL, "messages": messages}, PARSED)
     begun = perf_counter()
-    scale.count(RawCall("openai-chat", body, provider="openai"), Rules())
+    _estimate(scale, call)
     return perf_counter() - begun
 
 
-async def oversize(guard: AsyncGuard, text: str) -> tuple[float, float, str]:
+def _read(scale: Scale, messages: Chat) -> float:
+    begun = perf_counter()
+    _estimate(scale, openai_chat.read({"model": MODEL, "messages": messages}, PARSED))
+    return perf_counter() - begun
+
+
+def _estimate(scale: Scale, call: Call) -> Estimate:
+    model = scale.catalogue.model(call.model, "openai")
+    return estimate(call, model, scale.tokenizer(model.tokenizer), reader=scale.reader)
+
+
+def _weighed(scale: Scale, messages: Chat) -> float:
+    raw = _sent(messages)
+    begun = perf_counter()
+    scale.count(raw, Rules())
+    return perf_counter() - begun
+
+
+async def oversize(guard: AsyncGuard, messages: Chat) -> tuple[float, float, str]:
     """(seconds to the refusal, longest stall of the event loop, the refusal's reason) of one huge prompt."""
-    body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": text}]}).encode()
+    raw = _sent(messages)
     stalls = [0.0]
     ticking = asyncio.ensure_future(_ticks(stalls))
     await asyncio.sleep(0.02)
     stalls[:] = [0.0]
     begun = perf_counter()
     try:
-        await guard.open(RawCall("openai-chat", body, provider="openai"))
+        await guard.open(raw)
         reason = "let through"
     except Refused as error:
         reason = error.reason
@@ -198,10 +233,11 @@ async def _ticks(stalls: list[float]) -> None:
 async def _refusals() -> list[tuple[str, tuple[float, float, str]]]:
     guard = await wiring.async_guard(load(store="memory://"))
     wiring.warm()
-    await oversize(guard, "warm")
-    size = MEGABYTES * 1_000_000
-    texts = {"words": words(size), "blanks": " " * size, "one letter": "a" * size, "non-ASCII": "秤" * (size // 6)}
-    found = [(name, await oversize(guard, text)) for name, text in texts.items()]
+    await oversize(guard, alone("warm"))
+    # As the gateway does when it has started.
+    gc.collect()
+    gc.freeze()
+    found = [(name, await oversize(guard, messages)) for name, messages in giants(MEGABYTES * 1_000_000)]
     await guard.store.close()
     return found
 
@@ -235,7 +271,7 @@ def main() -> None:
             show_bills(against_bills(given.traffic, scale, peers))
         elif not given.quick:
             print(f"No traffic at {given.traffic}: set WEIGHBRIDGE_CORPUS.\n")
-        long_chat(scale, peers)
+        long_chats(scale, peers)
         huge_prompts([] if given.quick else peers)
 
 

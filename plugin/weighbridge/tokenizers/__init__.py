@@ -8,7 +8,6 @@ from pathlib import Path
 from weighbridge.core.counting import Tokenizer
 from weighbridge.core.errors import ConfigError
 from weighbridge.tokenizers.huggingface import HuggingFaceTokenizer
-from weighbridge.tokenizers.memo import Memo
 from weighbridge.tokenizers.sentencepiece import SentencePieceTokenizer
 from weighbridge.tokenizers.tiktoken import TiktokenTokenizer
 from weighbridge.tokenizers.toktok import accelerated
@@ -21,16 +20,16 @@ SENTENCEPIECE = (".model", ".spm", ".spiece")
 @lru_cache(maxsize=32)
 def load(name: str) -> Tokenizer:
     """The tokenizer of that name ("o200k_base", "cl100k_base", ...), or of that path: a directory with
-    a `tokenizer.json`, that file, or a SentencePiece vocabulary.  One memoised instance a process.
+    a `tokenizer.json`, that file, or a SentencePiece vocabulary.  One instance a process.
 
     Cheap: the vocabulary is read at the first count.  Raises ConfigError, then or now, for a name
     nobody knows and for a vocabulary that is neither on this machine nor to be had.
     """
     if "/" not in name and "\\" not in name:
-        return Memo(accelerated(TiktokenTokenizer(name)))
+        return accelerated(TiktokenTokenizer(name))
     path = Path(name).expanduser()
     if path.is_file() and path.suffix in SENTENCEPIECE:
-        return Memo(SentencePieceTokenizer(path))
+        return SentencePieceTokenizer(path)
     if path.is_file() or (path / "tokenizer.json").is_file():
         return HuggingFaceTokenizer(path)
     raise ConfigError(

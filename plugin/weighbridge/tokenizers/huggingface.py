@@ -15,9 +15,9 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
+from weighbridge.core.counting.memo import remembered
 from weighbridge.core.counting.template import Unwritten
 from weighbridge.core.errors import ConfigError
-from weighbridge.tokenizers.memo import Memo
 
 if TYPE_CHECKING:
     import jinja2
@@ -39,7 +39,7 @@ class HuggingFaceTokenizer:
         self.name = path.parent.name if path.is_file() else path.name
         self._file = path if path.is_file() else path / "tokenizer.json"
         self._lock = Lock()
-        self._memo = Memo(_Pieces(self))
+        self._known = remembered(self._fresh)
 
     def count(self, text: str) -> int:
         """Tokens of a text; a special token written in it is one, as it is for the model's server.
@@ -47,8 +47,11 @@ class HuggingFaceTokenizer:
         clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         seam = self._seam
         if seam is None:
-            return self._memo.count(clean)
-        return sum(self._memo.count(piece) for piece in seam.split(clean) if piece)
+            return self._known(clean)
+        return sum(self._known(piece) for piece in seam.split(clean) if piece)
+
+    def _fresh(self, piece: str) -> int:
+        return len(self._tokenizer.encode(piece, add_special_tokens=False))
 
     def written(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> str:
         """The prompt as the template writes it.  Raises Unwritten."""
@@ -85,7 +88,7 @@ class HuggingFaceTokenizer:
         special = sorted((token.content for token in added if token.special), key=len, reverse=True)
         if not special:
             return None
-        size = self._memo.count
+        size = self._known
         for token in special[:64]:
             if any(size(f"{a}{token}{b}") != size(a) + size(token) + size(b) for a in SAMPLES for b in SAMPLES):
                 return None
@@ -127,17 +130,6 @@ class HuggingFaceTokenizer:
 
     def _template(self, tools: bool) -> jinja2.Template | None:
         return (self._templates.get("tool_use") if tools else None) or self._templates.get("default")
-
-
-class _Pieces:
-    """What the memo remembers: texts in one piece."""
-
-    def __init__(self, owner: HuggingFaceTokenizer) -> None:
-        self.name = owner.name
-        self._owner = owner
-
-    def count(self, text: str) -> int:
-        return len(self._owner._tokenizer.encode(text, add_special_tokens=False))
 
 
 def _sandbox() -> jinja2.Environment:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any, Final, Protocol
+from typing import Any, Final
+
+from weighbridge.core.counting import Tokenizer
 
 # First bytes in UTF-8 of everything Unicode 17 added letters to; emoji are the part of F0 it did not.
 RARE: Final = frozenset({0xE0, 0xE1, 0xEA, 0xF0})
@@ -22,19 +24,10 @@ KNOWN: Final[Mapping[str, int]] = {"o200k_base": 41, "cl100k_base": 45}
 """Tokens of the sample in each vocabulary that is taken over, by tiktoken 0.14."""
 
 
-class Counts(Protocol):
-    """Counts the tokens of a text."""
-
-    @property
-    def name(self) -> str: ...
-
-    def count(self, text: str) -> int: ...
-
-
 class ToktokTokenizer:
     """toktok where its count is certain, `exact` elsewhere.  Threads may share it."""
 
-    def __init__(self, exact: Counts) -> None:
+    def __init__(self, exact: Tokenizer) -> None:
         self.name = exact.name
         self._exact = exact
         self._fast: Any = None
@@ -50,7 +43,7 @@ class ToktokTokenizer:
         return self._exact.count(text)
 
 
-def accelerated(exact: Counts) -> Counts:
+def accelerated(exact: Tokenizer) -> Tokenizer:
     """The same counts, faster where that is possible."""
     taken = exact.name in KNOWN and find_spec("toktok") is not None
     return ToktokTokenizer(exact) if taken else exact

@@ -12,6 +12,7 @@ from weighbridge.core.dialects.body import (
     DEEPEST,
     compact,
     decode,
+    everywhere,
     expect,
     need,
     objects,
@@ -119,3 +120,10 @@ def test_compact_and_dates() -> None:
     assert compact({"a": ["é", 1]}) == '{"a":["é",1]}'
     assert rfc3339(1_767_225_599_000) == "2025-12-31T23:59:59Z"
     assert rfc3339(1_767_225_599_007) == "2025-12-31T23:59:59.007Z"
+
+
+def test_values_are_found_however_deep_and_however_spelled() -> None:
+    body = decode(b'{"a":[{"cache\\u005fcontrol":{"ttl":"1\\u0068"}},"ttl"],"ttl":"5m","b":[[{"ttl":null}]]}')
+    assert everywhere(body, "cache_control") == [{"ttl": "1h"}]
+    assert everywhere(body, "ttl") == ["5m", "1h", None]
+    assert everywhere(body, "1h") == []

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weighbridge.core.dialects import sketch as module
-from weighbridge.core.dialects.sketch import giants, sketch
+from weighbridge.core.dialects.sketch import abridged, giants, sketch
 
 BLOCK = 64
 
@@ -100,6 +100,52 @@ def test_runs_of_backslashes_below_the_bound(monkeypatch: pytest.MonkeyPatch, ti
     monkeypatch.setattr(module, "MOST_BACKSLASHES", 500)
     body = json.dumps(["\\" * times + "a", GIANT, "b"]).encode()
     assert json.loads(sketch(body, giants(body), 1024))[-1] == "b"
+
+
+MARKS = st.sampled_from(
+    ['},{"role":', '"},{"', "},{", '\\"},{\\"role\\":', "} , {", '{"role":"', "]", "weighed ", "\\"]
+)
+SAID = st.lists(MARKS, max_size=8).map("".join)
+PARTS = st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": SAID}), min_size=1, max_size=3)
+TURNS = st.lists(
+    st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant"]), "content": SAID | PARTS}), max_size=12
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(TURNS, TURNS, st.sampled_from([",", ", ", " ,\n"]), st.integers(1, 300), st.booleans())
+def test_an_abridged_chat_is_the_same_with_fewer_turns(
+    turns: list[Any], elsewhere: list[Any], comma: str, keep: int, nested: bool
+) -> None:
+    module.BLOCK = 300
+    told = {"model": "m", "messages": turns, "tools": [{"type": "function", "examples": elsewhere if nested else []}]}
+    body = json.dumps(told, separators=(comma, ":")).encode()
+    short = abridged(body, keep)
+    assert len(short) <= len(body)
+    try:
+        read = json.loads(short)
+    except ValueError:
+        return
+    texts = list(_texts(turns) + _texts(elsewhere))
+    assert all(texts.pop(texts.index(text)) == text for text in _texts(read["messages"]))
+
+
+def _texts(turns: list[Any]) -> list[str]:
+    contents = [turn["content"] if isinstance(turn["content"], list) else [{"text": turn["content"]}] for turn in turns]
+    return [part["text"] for parts in contents for part in parts]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize(
+    "content", ["weighed", '"},{"role":"', [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]]
+)
+def test_a_long_list_is_cut_and_what_is_around_it_stays(content: Any, indent: int | None) -> None:
+    module.BLOCK = 2000
+    turn = {"role": "user", "content": content}
+    told = {"model": "m", "messages": [turn] * 900, "tools": [{"type": "a"}, {"type": "b"}]}
+    short = json.loads(abridged(json.dumps(told, indent=indent).encode(), 1000))
+    assert (short["model"], short["tools"]) == ("m", told["tools"])
+    assert 3 < len(short["messages"]) < 60 and short["messages"][0] == turn
 
 
 @given(st.binary(max_size=1000))

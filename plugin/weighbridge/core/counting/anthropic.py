@@ -53,9 +53,9 @@ def count(call: Call, model: Model, scale: Scale) -> None:
     _tools(call, rules, scale)
     if call.schema is not None:
         _schema(call, call.schema, rules, scale)
-    asked = [i for i, message in enumerate(call.messages) if _speaks(message)]
+    asked = max((i for i, message in enumerate(call.messages) if _speaks(message)), default=-1)
     for index, message in enumerate(call.messages):
-        _message(message, rules, scale, rules.remembers or index > max(asked, default=-1))
+        _message(message, rules, scale, rules.remembers or index > asked)
 
 
 def _schema(call: Call, schema: OutputSchema, rules: Rules, scale: Scale) -> None:

@@ -52,4 +52,4 @@ def is_text(part: Media) -> bool:
 
 def texts(parts: Iterable[Part]) -> str:
     """The text parts, run together."""
-    return "".join(part.text for part in parts if isinstance(part, Text))
+    return "".join([part.text for part in parts if isinstance(part, Text)])

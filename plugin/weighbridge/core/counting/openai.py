@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from functools import cached_property
 from math import floor
 
 from weighbridge.core.counting import files, geometry, media, render
@@ -12,8 +13,9 @@ from weighbridge.core.counting.data.openai import Patches, Rules
 from weighbridge.core.counting.data.unseen import PAGE_OF_TEXT, REASONING, SERVER_TOOL, WEB
 from weighbridge.core.counting.scale import Place, Scale
 from weighbridge.core.counting.text import slices
-from weighbridge.core.model import Call, Media, Message, Model, Part, Text, Thinking, ToolCall, ToolResult, Unseen
+from weighbridge.core.model import Call, Media, Message, Model, Part, Role, Text, Thinking, ToolCall, ToolResult, Unseen
 
+SPEAKERS: Mapping[Role, Place] = {"system": "system", "user": "messages", "assistant": "messages"}
 WRAPPER = "multi_tool_use.parallel"
 MOST_MINIFIED = 1_000_000
 """Characters of arguments that are still parsed to take their blanks out."""
@@ -41,26 +43,51 @@ class _Chat:
         """OpenRouter sends chat on to OpenAI as Responses."""
         self._responses = call.dialect == "openai-responses" or self._routed
         self._functions = tuple(tool for tool in call.tools if not tool.server)
-        self._names = {part.id: part.name for m in call.messages for part in m.parts if isinstance(part, ToolCall)}
         self._apart = bool(self._functions) and rules.apart > 0
         """The tools stand apart from the system message."""
         self._block = self._written()
         """What is written behind the first system message."""
         self._kept: Container[str] = call.extra.get("kept_calls", ())
-        self._last_user = max((i for i, m in enumerate(call.messages) if m.role == "user"), default=-1)
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        """Names of the tools that were called, by the call's id."""
+        return {part.id: part.name for m in self._call.messages for part in m.parts if isinstance(part, ToolCall)}
+
+    @cached_property
+    def _last_user(self) -> int:
+        return max((i for i, m in enumerate(self._call.messages) if m.role == "user"), default=-1)
 
     def count(self) -> None:
         self._scale.add("frame", self._rules.reply)
         system = next((i for i, m in enumerate(self._call.messages) if m.role == "system"), None)
         self._offers(system)
-        wrapped = False
-        for index, turn in enumerate(self._call.messages):
-            if index == system and self._block:
-                continue
+        wrapped, before = False, -1
+        for index, turn in self._said(system if self._block else None):
+            wrapped = wrapped and index == before + 1
+            before = index
             if turn.role == "tool":
                 self._results(turn, wrapped)
             else:
                 wrapped = self._message(turn, index)
+
+    def _said(self, joined: int | None) -> Sequence[tuple[int, Message]]:
+        """Count nearly every turn of a long chat: one short text.  The other turns, but the `joined`
+        one, with their places."""
+        texts: Mapping[Role, list[str]] = {role: [] for role in SPEAKERS}
+        others = []
+        for index, turn in enumerate(self._call.messages):
+            role, parts = turn.role, turn.parts
+            if index == joined:
+                continue
+            if len(parts) == 1 and type(parts[0]) is Text and role in texts and parts[0].text and not turn.name:
+                texts[role].append(parts[0].text)
+            else:
+                others.append((index, turn))
+        for role, said in texts.items():
+            self._scale.add("frame", len(said) * self._frame(role, True))
+            self._scale.texts(SPEAKERS[role], said)
+        return others
 
     def _written(self) -> str:
         blocks = [render.tools(self._functions)] if self._functions and not self._apart else []
@@ -95,7 +122,7 @@ class _Chat:
         if system is not None:
             self._name(system)
             self._default(system)
-            self._parts("system", [part for part in system.parts if not isinstance(part, Text)])
+            self._others(system.parts)
         for piece in slices(content):
             self._scale.text("system", end)
             end = piece
@@ -131,20 +158,17 @@ class _Chat:
 
     def _message(self, turn: Message, index: int) -> bool:
         """One turn but a tool's; True where it called several tools at once."""
-        place: Place = "system" if turn.role == "system" else "messages"
-        if len(turn.parts) == 1 and type(turn.parts[0]) is Text and turn.parts[0].text and not turn.name:
-            # Nearly every turn of a long chat.
-            self._scale.add("frame", self._frame(turn, turn.parts))
-            self._scale.text(place, turn.parts[0].text)
-            return False
+        place = SPEAKERS[turn.role]
         calls = [part for part in turn.parts if isinstance(part, ToolCall)]
         rest = [part for part in turn.parts if not isinstance(part, (ToolCall, Thinking))]
         self._thoughts(turn, index)
+        said = media.texts(rest)
         if rest or (calls and not self._responses):
-            self._scale.add("frame", self._frame(turn, rest))
+            self._scale.add("frame", self._frame(turn.role, bool(said)))
         self._name(turn)
         self._default(turn)
-        self._parts(place, rest)
+        self._scale.text(place, said)
+        self._others(rest)
         wrapped = len(calls) > 1 and not self._responses
         if wrapped:
             self._scale.add("frame", self._rules.parallel)
@@ -160,10 +184,10 @@ class _Chat:
         more = self._rules.message + data.RESPONSES_CALL[call.id in self._kept] if self._responses else 0
         self._scale.add("frame", self._rules.call + more)
         self._scale.text("messages", call.name)
-        self._scale.text("messages", _minified(call.arguments))
+        self._scale.written("messages", call.arguments, _minified)
 
-    def _frame(self, turn: Message, rest: Sequence[Part]) -> int:
-        if turn.role != "assistant" or not media.texts(rest):
+    def _frame(self, role: Role, speaks: bool) -> int:
+        if role != "assistant" or not speaks:
             return self._rules.message
         answered = self._rules.answered if self._call.schema and not self._responses else 0
         return self._rules.message + self._rules.spoken + answered
@@ -181,7 +205,8 @@ class _Chat:
     def _results(self, turn: Message, wrapped: bool) -> None:
         for part in turn.parts:
             if not isinstance(part, ToolResult):
-                self._parts("messages", [part])
+                self._scale.text("messages", media.texts([part]))
+                self._others([part])
                 continue
             if wrapped:
                 for piece in slices(media.texts(part.parts)):
@@ -191,10 +216,10 @@ class _Chat:
                 name = part.name or self._names.get(part.id, "")
                 self._scale.text("messages", f"functions.{name}" if name else "")
                 self._scale.text("messages", media.texts(part.parts))
-            self._parts("messages", [inner for inner in part.parts if not isinstance(inner, Text)])
+            self._others(part.parts)
 
-    def _parts(self, place: Place, parts: Sequence[Part]) -> None:
-        self._scale.text(place, media.texts(parts))
+    def _others(self, parts: Sequence[Part]) -> None:
+        """What is no text."""
         for part in parts:
             if isinstance(part, Media):
                 self._media(part)

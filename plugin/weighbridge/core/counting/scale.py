@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Literal
 
-from weighbridge.core.counting.text import SLICE, Blind, Reader, Tokenizer, Weights, slices, weigh
+from weighbridge.core.counting.text import SLICE, Blind, Reader, Tokenizer, Weights, gauge, slices
 from weighbridge.core.model import Parts
 
 Place = Literal["messages", "system", "tools", "media", "schema", "frame"]
@@ -32,10 +33,10 @@ class Scale:
         """Name of the provider the call goes to, where it is known."""
         self._tokenizer = tokenizer
         self._weights = weights
+        self.weigh = gauge(tokenizer, weights)
+        """Tokens of a text of at most a slice's length, without adding them."""
         self._limit = float("inf") if limit is None else limit
         self._total = 0.0
-        self._last = ""
-        self._weight = 0.0
         self._places: dict[Place, float] = dict.fromkeys(PLACES, 0.0)
         self.kinds: set[Kind] = set()
         """What the call holds beside text; decides which bound is kept."""
@@ -51,19 +52,35 @@ class Scale:
 
     def text(self, place: Place, text: str, factor: float = 1.0) -> None:
         """Count a text, slice by slice."""
+        if not text:
+            return
         if len(text) <= SLICE:
             return self.add(place, factor * self.weigh(text))
+        last, weight = "", 0.0
         for piece in slices(text):
-            self.add(place, factor * self.weigh(piece))
+            # A filler of millions of blanks would cost seconds.
+            if piece != last:
+                last, weight = piece, factor * self.weigh(piece)
+            self.add(place, weight)
 
-    def weigh(self, piece: str) -> float:
-        """Tokens of a piece, without adding them.  For texts of a slice's length only.  A piece like
-        the one before it is not counted again: a filler of millions of blanks would cost seconds."""
-        if piece != self._last:
-            tokens = self._tokenizer.count(piece)
-            self._weight = tokens if self._weights is None else weigh(tokens, piece, self._weights)
-            self._last = piece
-        return self._weight
+    def written(self, place: Place, text: str, form: Callable[[str], str]) -> None:
+        """Count a text as `form` writes it into the prompt."""
+        if len(text) > SLICE:
+            self.text(place, form(text))
+        else:
+            self.add(place, gauge(self._tokenizer, self._weights, form)(text))
+
+    def texts(self, place: Place, texts: Iterable[str]) -> None:
+        """Count many texts."""
+        tokens, room = 0.0, self._limit - self._total
+        for text in texts:
+            if len(text) <= SLICE:
+                tokens += self.weigh(text)
+            else:
+                self.text(place, text)
+            if tokens > room:
+                break
+        self.add(place, tokens)
 
     def hide(self, what: str, bound: int) -> None:
         """Remember content that is not in the request, and the most it is taken to weigh."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
+
+from weighbridge.core.counting.memo import remembered
 
 SLICE = 8_192
 """Characters handed to a tokenizer at once.  tiktoken panics on about a million blanks, and one
@@ -38,6 +41,9 @@ class Tokenizer(Protocol):
     def count(self, text: str) -> int:
         """Tokens of a text; special tokens in it are plain text.  Never raises on any text of a
         slice's length."""
+
+    def __hash__(self) -> int:
+        """Of the instance: what it counted is remembered for it."""
 
 
 class Reader(Protocol):
@@ -85,6 +91,19 @@ def slices(text: str) -> Iterator[str]:
         yield text[start:cut]
         start = cut
     yield text[start:] if start else text
+
+
+@lru_cache(maxsize=64)
+def gauge(
+    tokenizer: Tokenizer, weights: Weights | None = None, form: Callable[[str], str] | None = None
+) -> Callable[[str], float]:
+    """What a text weighs, remembered by content: tokens of a vocabulary, or what they are estimated to stand for.
+    With a `form`, what the text weighs as that writes it."""
+    if form is not None:
+        return remembered(lambda text: sum(map(gauge(tokenizer, weights), slices(form(text)))))
+    if weights is None:
+        return remembered(tokenizer.count)
+    return remembered(lambda text: weigh(tokenizer.count(text), text, weights))
 
 
 def weigh(tokens: int, text: str, weights: Weights) -> float:

@@ -11,6 +11,7 @@ from weighbridge.core.dialects.anthropic_usage import READER, usage
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
 from weighbridge.core.dialects.body import (
     decode,
+    everywhere,
     malformed,
     model_of,
     need,
@@ -53,17 +54,16 @@ def parse_count(raw: RawCall) -> Call:
         least_output=budget + 1 if most is None else min(budget + 1, most),
         stream=want(body, "stream", bool, False) if raw.stream is None else raw.stream,
         generates=most != 0,
-        caches=_caches(raw.body),
+        caches=_caches(body),
         extra={**thinking, **_extra(body)},
     )
 
 
-def _caches(body: bytes) -> Literal["", "5m", "1h"]:
-    """How long the prompt may be kept.  Escapes could spell any word, so they count as all of them."""
-    escaped = b"\\u00" in body
-    if not escaped and b"cache_control" not in body:
+def _caches(body: Body) -> Literal["", "5m", "1h"]:
+    """How long the prompt may be kept."""
+    if not everywhere(body, "cache_control"):
         return ""
-    return "1h" if escaped or b'"1h"' in body else "5m"
+    return "1h" if "1h" in everywhere(body, "ttl") else "5m"
 
 
 def _most(body: Body) -> int | None:

@@ -12,7 +12,17 @@ from typing import Any, Literal
 from weighbridge.core.dialects import bedrock_blocks as blocks
 from weighbridge.core.dialects.base import Amendment, Dialect
 from weighbridge.core.dialects.bedrock_answer import meter, usage
-from weighbridge.core.dialects.body import decode, malformed, model_of, need, objects, positive_int, rfc3339, want
+from weighbridge.core.dialects.body import (
+    decode,
+    everywhere,
+    malformed,
+    model_of,
+    need,
+    objects,
+    positive_int,
+    rfc3339,
+    want,
+)
 from weighbridge.core.dialects.splice import Changes, keep_items, splice
 from weighbridge.core.dialects.turns import kept, speakers
 from weighbridge.core.errors import Reason, Refused, machine_part
@@ -52,7 +62,7 @@ def _call(body: Body, raw: RawCall) -> Call:
         least_output=budget + 1 if most is None else min(budget + 1, most),
         stream=bool(raw.stream),
         tier=_tier(want(want(body, "serviceTier", dict, {}), "type", str, "", "serviceTier.")),
-        caches=_caches(raw.body),
+        caches=_caches(body),
         extra=extra,
     )
 
@@ -134,11 +144,11 @@ def _extra(body: Body) -> dict[str, Json]:
     return {key: value for key, value in found.items() if value}
 
 
-def _caches(body: bytes) -> Literal["", "5m", "1h"]:
-    """As `body.cache_kept`, by the word of this format."""
-    if b"cachePoint" not in body and b"\\u00" not in body:
+def _caches(body: Body) -> Literal["", "5m", "1h"]:
+    """How long the prompt may be kept."""
+    if not everywhere(body, "cachePoint"):
         return ""
-    return "1h" if b"1h" in body or b"\\u00" in body else "5m"
+    return "1h" if "1h" in everywhere(body, "ttl") else "5m"
 
 
 def _tier(word: str) -> str:

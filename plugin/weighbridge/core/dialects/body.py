@@ -6,7 +6,7 @@ Everything here raises `Refused("malformed")`, with the fix in the message, and 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 
@@ -49,8 +49,8 @@ def decode(body: bytes) -> dict[str, Any]:
         malformed("The body holds an integer with too many digits. Send numbers a provider can read.")
     if not isinstance(value, dict):
         malformed(f"The body is {_kind(value)}, not an object. Send one JSON object.")
-    if body.count(b"{") + body.count(b"[") > DEEPEST:
-        _bound_depth(value)
+    if any(depth == DEEPEST for depth, _ in enumerate(_levels(value))):
+        malformed(f"The body is nested too deeply. Use at most {DEEPEST} levels.")
     return value
 
 
@@ -71,18 +71,22 @@ def _no_constant(name: str) -> NoReturn:
     malformed(f"{name} is not JSON. Send a finite number or leave the field out.")
 
 
-def _bound_depth(value: Json) -> None:
-    level: list[Json] = [value]
-    for _ in range(DEEPEST):
+def _levels(value: Json) -> Iterator[list[Json]]:
+    """The objects and arrays of a JSON value, level by level."""
+    level = [value]
+    while level:
+        yield level
         level = [
             child
             for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, dict | list)
+            for child in (node.values() if type(node) is dict else node)
+            if type(child) is dict or type(child) is list
         ]
-        if not level:
-            return
-    malformed(f"The body is nested too deeply. Use at most {DEEPEST} levels.")
+
+
+def everywhere(body: Mapping[str, Any], key: str) -> list[Json]:
+    """Every value that stands under a key in a body, however deep."""
+    return [node[key] for level in _levels(body) for node in level if type(node) is dict and key in node]
 
 
 def want(body: Mapping[str, Any], key: str, kind: type[T], default: D, where: str = "") -> T | D:
@@ -109,6 +113,8 @@ def expect(value: Json, kind: type[T], param: str) -> T:
 def objects(body: Mapping[str, Any], key: str, where: str = "") -> list[dict[str, Any]]:
     """The objects of the array `body[key]`; [] where it is absent or null."""
     items = want(body, key, list, [], where)
+    if set(map(type, items)) <= {dict}:
+        return items
     return [expect(item, dict, f"{where}{key}[{i}]") for i, item in enumerate(items)]
 
 

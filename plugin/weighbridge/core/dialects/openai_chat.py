@@ -12,6 +12,7 @@ from weighbridge.core.dialects.base import Amendment, Dialect, Meter
 from weighbridge.core.dialects.body import (
     compact,
     decode,
+    everywhere,
     malformed,
     model_of,
     need,
@@ -55,7 +56,11 @@ GENERATED = ("content", "text", "refusal", "reasoning", "reasoning_content", "ar
 
 def parse(raw: RawCall) -> Call:
     """A chat request.  Raises Refused("malformed")."""
-    body = decode(raw.body)
+    return read(decode(raw.body), raw)
+
+
+def read(body: Mapping[str, Any], raw: RawCall) -> Call:
+    """A chat request whose body is decoded.  Raises Refused("malformed")."""
     stream = want(body, "stream", bool, False)
     asked = want(want(body, "stream_options", dict, {}), "include_usage", bool, False, "stream_options.")
     return Call(
@@ -70,7 +75,7 @@ def parse(raw: RawCall) -> Call:
         stream=stream,
         wants_usage=asked or not stream,
         tier=openai_answer.tier(want(body, "service_tier", str, "")),
-        caches="1h" if b'"1h"' in raw.body else "5m",
+        caches="1h" if "1h" in everywhere(body, "ttl") else "5m",
         sounds="audio" in want(body, "modalities", list, []),
         extra=_extra(body),
     )
@@ -80,7 +85,7 @@ def _messages(body: Mapping[str, Any]) -> tuple[Message, ...]:
     found = objects(body, "messages")
     if not found:
         malformed("Missing required parameter: 'messages'. Give an array of at least one message.", "messages")
-    return (*_elsewhere(body), *(_message(item, f"messages[{i}].") for i, item in enumerate(found)))
+    return (*_elsewhere(body), *(_message(item, i) for i, item in enumerate(found)))
 
 
 def _elsewhere(body: Mapping[str, Any]) -> Iterator[Message]:
@@ -93,10 +98,11 @@ def _elsewhere(body: Mapping[str, Any]) -> Iterator[Message]:
         yield Message("system", (Unseen("models that may answer instead"),))
 
 
-def _message(item: Mapping[str, Any], where: str) -> Message:
+def _message(item: Mapping[str, Any], index: int) -> Message:
     if len(item) == 2 and type(text := item.get("content")) is str and text and item.get("role") in PLAIN:
         # Nearly every message of a long chat, told without the paths that only a refusal needs.
         return Message(PLAIN[item["role"]], (Text(text),))
+    where = f"messages[{index}]."
     word = need(item, "role", str, where)
     role = ROLES.get(word)
     if role is None:

@@ -1,4 +1,4 @@
-"""A request body with its giant strings cut short: what is too long in its first megabytes is too long.
+"""A request body with its giant strings and lists cut short: what is too long in its first megabytes is too long.
 
 Reading 50 MB of JSON is one step of the interpreter, during which no other thread runs.  Here a body
 is looked through block by block, and only a sketch of it is read: the same JSON with less text in it.
@@ -6,6 +6,7 @@ is looked through block by block, and only a sketch of it is read: the same JSON
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 BLOCK = 1024 * 1024
@@ -16,6 +17,10 @@ MOST_BACKSLASHES = 4096
 """A longer run of them is nobody's text, and may be cut in a wrong place: whoever sends it is only refused."""
 
 Span = tuple[int, int]
+
+# Between two turns of a chat.  Never inside a string: its first quote is not escaped, and one that
+# closes a string is not followed by a letter.
+_SEAM = re.compile(rb'\}\s*(?=,\s*\{\s*"(role|content|parts)"\s*:)')
 
 
 def giants(body: bytes) -> list[Span]:
@@ -43,6 +48,18 @@ def sketch(body: bytes, spans: Sequence[Span], keep: int) -> bytes:
     return b"".join([*pieces, body[at:]])
 
 
+def abridged(body: bytes, keep: int) -> bytes:
+    """The body without the turns that begin behind its first `keep` bytes, but for the last one; where no such
+    turns are seen, the body itself.  No longer JSON where the objects at the two cuts lie at different depths,
+    which is rare: both begin with the same key."""
+    first = _SEAM.search(body, keep, keep + BLOCK)
+    if first is None:
+        return body
+    behind = _SEAM.finditer(body, max(first.end(), len(body) - BLOCK))
+    ends = [seam.end() for seam in behind if seam[1] == first[1]]
+    return body[: first.end()] + body[ends[-1] :] if ends else body
+
+
 def _blocks(body: bytes) -> Iterator[Span]:
     start = 0
     while start < len(body):
@@ -66,4 +83,6 @@ def _quotes(body: bytes, start: int, end: int) -> int:
     quotes = body.count(b'"', start, end)
     if not quotes or body.find(b"\\", start, end) < 0:
         return quotes
+    if body.find(b'\\\\"', start, end) < 0:
+        return quotes - body.count(b'\\"', start, end)
     return body[start:end].replace(b"\\\\", b"").replace(b'\\"', b"").count(b'"')
