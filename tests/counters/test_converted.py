@@ -88,7 +88,7 @@ def _said(part: Part) -> list[Any]:
             return [part]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(chats)
 def test_both_say_the_same(chat: dict[str, Any]) -> None:
     sent, asked = parsed("openai-chat", chat), parsed("openai-responses", converted(chat))
@@ -98,7 +98,7 @@ def test_both_say_the_same(chat: dict[str, Any]) -> None:
     )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(chats)
 def test_the_question_is_one_the_sdk_could_ask(chat: dict[str, Any]) -> None:
     body = json.dumps(chat).encode()

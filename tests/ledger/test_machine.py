@@ -274,7 +274,6 @@ def run(books: type[Books], examples: int, **options: Any) -> None:
     terms = settings(
         max_examples=examples,
         stateful_step_count=50,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         database=None,
         **options,

@@ -252,7 +252,7 @@ outputs = st.one_of(st.integers(0, 70), st.integers(0, LARGEST))
 
 
 @given(before=st.lists(outputs, min_size=200, max_size=255), after=st.lists(outputs, min_size=1, max_size=60))
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 def test_lua_keeps_the_same_integers(server: Server, before: list[int], after: list[int]) -> None:
     """Halving included."""
     history = History()

@@ -155,7 +155,7 @@ def test_images_are_estimated_beside_the_text(model: Model, tmp_path: Path) -> N
     assert found.parts.media > 1000 and found.upper > found.tokens
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.one_of(st.sampled_from([*SPECIAL, " ", "\n"]), st.text(max_size=8)), max_size=8))
 def test_cut_at_special_tokens_the_count_is_the_same(tokenizer: Tokenizer, pieces: list[str]) -> None:
     text = "".join(pieces).encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -27,7 +27,7 @@ texts = st.lists(st.one_of(words, st.text(max_size=6)), max_size=12).map("".join
 
 
 @NAMES
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(text=texts)
 def test_any_text(name: str, text: str) -> None:
     assert FAST[name].count(text) == EXACT[name].count(text)

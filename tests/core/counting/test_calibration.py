@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from weighbridge.core.counting import estimate
@@ -58,7 +58,6 @@ def test_an_estimate_stays_one(line: Line, where: Parts, width: int, unseen: int
     assert found.method == "calibrated counted"
 
 
-@settings(deadline=None)  # the first count reads the vocabulary
 @given(lines, st.integers(1, 3000))
 def test_stopping_early_is_stopping_late_enough(line: Line, limit: int) -> None:
     words = "weighed and found wanting " * 200

@@ -60,7 +60,7 @@ def _ends(drawn: bytes, real: bytes) -> bool:
     return len(drawn) < len(real) and real.endswith(drawn[same:])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(documents, st.booleans(), st.sampled_from([BLOCK, 3 * BLOCK]), st.sampled_from([None, 1]))
 def test_the_same_with_less_text(document: Any, ascii_only: bool, keep: int, indent: int | None) -> None:
     module.BLOCK, module.MOST_BACKSLASHES = BLOCK, 40
@@ -112,7 +112,7 @@ TURNS = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(TURNS, TURNS, st.sampled_from([",", ", ", " ,\n"]), st.integers(1, 300), st.booleans())
 def test_an_abridged_chat_is_the_same_with_fewer_turns(
     turns: list[Any], elsewhere: list[Any], comma: str, keep: int, nested: bool
