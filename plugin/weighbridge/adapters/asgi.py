@@ -12,7 +12,7 @@ import asyncio
 import inspect
 import re
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -26,7 +26,7 @@ from weighbridge.core.dialects.base import AS_SENT, Dialect, Meter
 from weighbridge.core.errors import Refused
 from weighbridge.core.extension import Coverage
 from weighbridge.core.model import Call, CutOff, Ending, NeverSent, Principal, RawCall
-from weighbridge.core.settlement import written
+from weighbridge.core.settlement import Wake, written
 from weighbridge.guard import AsyncGuard
 from weighbridge.settings import Settings, load
 
@@ -38,6 +38,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Identify = Callable[[Scope], Principal | Awaitable[Principal]]
 
 EXHAUSTED: Final = "the budget ran out while it was answered"
+STOPPED: Final = "the gateway was shut down"
 MEANT: Final = (b"anthropic-version", b"anthropic-beta")
 """Request headers that change what a body means."""
 
@@ -56,6 +57,13 @@ class Passage:
         """Set by the app: why the provider's answer is not whole, or (with `sent` False) never came."""
         self.sent = True
         """Set to False by the app where the provider certainly never got the request."""
+        self._task = asyncio.current_task()
+
+    def end(self, why: str) -> None:
+        """Break it off, wherever it stands."""
+        self.cut = self.cut or why
+        if self._task is not None:
+            self._task.cancel()
 
 
 def nobody(scope: Scope) -> Principal:
@@ -102,6 +110,7 @@ class Weighbridge:
             async with self._building:
                 if self._guard is None:
                     self._guard = await wiring.async_guard(self._settings())
+                    self.backstage.start(self._guard)
         return self._guard
 
     def _settings(self) -> Settings:
@@ -112,7 +121,7 @@ class Weighbridge:
             if message["type"] == "lifespan.shutdown.complete":
                 await self.backstage.drain()
                 if self._built and self._guard is not None:
-                    await self._guard.store.close()
+                    await self._guard.shut()
             await send(message)
 
         return relay
@@ -132,6 +141,7 @@ class Exchange:
         self.coverage: Coverage | None = None
         self.status = 0
         self.complete = False
+        self.wake: Wake | None = None
         self.headers: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -149,8 +159,9 @@ class Exchange:
             ticket = await guard.open(raw)
         except Refused as error:
             return await answer(self.send, reply.refused(error, self.dialect, uuid.uuid4().hex))
-        self.gate.backstage.watch(guard, ticket)
         passage, coverage = Passage(ticket), Coverage(ticket)
+        self.gate.backstage.watch(guard, ticket, passage.end)
+        self.wake = Wake(ticket) if ticket.call.stream else None
         if ticket.covered < ticket.units:
             self.coverage = coverage
         try:
@@ -158,10 +169,12 @@ class Exchange:
         except BaseException as error:
             passage.cut = passage.cut or f"{type(error).__name__} while answering"
             # What the app made of our own breaking off is no error of its own.
-            if passage.cut != EXHAUSTED or not isinstance(error, Exception):
+            if passage.cut not in OURS or not isinstance(error, OURS[passage.cut]):
                 raise
         finally:
             self.gate.backstage.close(guard, coverage.ticket, self._ending(passage))
+        if passage.cut == STOPPED and not self.status:
+            await answer(self.send, reply.stopping(self.dialect, ticket.id))
 
     async def _who(self) -> Principal:
         found = self.gate.identify(self.scope)
@@ -189,11 +202,18 @@ class Exchange:
                 message = self._started(passage.ticket.call, message)
             elif message["type"] == "http.response.body" and self.meter is not None:
                 message = self._metered_body(self.meter, message)
+                self._note(guard, passage.ticket, self.meter)
             await self.send(message)
             if self.coverage is not None and self.meter is not None and not self.complete:
                 self._cover(guard, self.coverage, self.meter, passage)
 
         return relay
+
+    def _note(self, guard: AsyncGuard, ticket: Ticket, meter: Meter) -> None:
+        """Write down what goes by before it does: should this process die, it is charged."""
+        due = self.wake.due(meter.seen()) if self.wake is not None and not self.complete else None
+        if due is not None:
+            guard.note(ticket, due)
 
     def _cover(self, guard: AsyncGuard, coverage: Coverage, meter: Meter, passage: Passage) -> None:
         """Hold for more of the answer ahead of need.  Raises Exhausted where it has to end here."""
@@ -231,6 +251,10 @@ class Exchange:
         if self.status >= 400 and not passage.cut:
             return NeverSent(f"answered {self.status}")
         return CutOff(passage.cut or "no answer") if passage.sent else NeverSent(passage.cut)
+
+
+OURS: Final[Mapping[str, type[BaseException]]] = {EXHAUSTED: Exception, STOPPED: asyncio.CancelledError}
+"""Why we break a call off ourselves, and what the app then ends with."""
 
 
 async def answer(send: Send, ours: reply.Reply) -> None:

@@ -200,6 +200,8 @@ class Limits(Block):
     max_body_mb: float = Field(default=32.0, gt=0, le=1024, examples=["max_body_mb: 32"])
     lease_seconds: int = Field(default=120, ge=5, le=86_400, examples=["lease_seconds: 120"])
     """A hold whose call shows no sign of life this long is given back."""
+    shutdown_seconds: float = Field(default=20.0, ge=0, le=3600, examples=["shutdown_seconds: 20"])
+    """Asked to stop, the gateway lets open calls end for this long; then it cuts them off."""
 
     @property
     def max_body_bytes(self) -> int:
@@ -215,7 +217,7 @@ class Settings(Block):
     )
     """May hold a password; show `store_shown`."""
     data_dir: Path = Field(examples=["data_dir: /var/lib/weighbridge"])
-    """Where `embedded:` without a path keeps its data."""
+    """Where `embedded:` without a path keeps its data, and any gateway the calls not settled yet."""
     store_timeout_seconds: float = Field(default=3.0, ge=0.01, le=60, examples=["store_timeout_seconds: 3"])
     """Longest wait for one answer of the store."""
     journal_entries: int = Field(default=1_000_000, ge=1000, le=10**9, examples=["journal_entries: 1000000"])
