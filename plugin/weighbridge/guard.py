@@ -160,6 +160,7 @@ class AsyncGuard:
                     answer = await self._do(step)
                 except asyncio.CancelledError:
                     self._abandon(step)
+                    flow.close()
                     raise
                 except WeighbridgeError as error:
                     step = flow.throw(error)

@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, Final, Literal
 from zlib import crc32
 
-from weighbridge.core.errors import StoreCorrupt
-from weighbridge.core.ledger import Charge, Counter, Settle
-from weighbridge.ledger.journal import document_text, entry_of, entry_text
+from weighbridge.core.ledger import Charge, Counter, Entry, Settle
+from weighbridge.ledger.journal import document_text
 
 Kind = Literal["open", "owed"]
 SUM: Final = 8
 """Digits of a checksum."""
+NAMES: Final = tuple(field.name for field in fields(Entry) if field.name not in ("tags", "charges", "at", "cursor"))
+"""What an entry says beside its tags; its charges are those of the settlement."""
+_said = attrgetter(*NAMES)
+_BLANK: Final = _said(Entry(id=""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,11 @@ class Left:
 
 def unsettled(kind: Kind, verb: Settle) -> bytes:
     """The line of a call that is open or owed.  Raises ConfigError for what JSON cannot say."""
-    entry = None if verb.entry is None else entry_text(verb.entry, ())
+    entry: dict[str, Any] | None = None
+    if verb.entry is not None:
+        said = zip(NAMES, _said(verb.entry), _BLANK, strict=True)
+        entry = {name: value for name, value, blank in said if value != blank}
+        entry["tags"] = dict(verb.entry.tags)
     charges = [(charge.counter.field, charge.amount) for charge in verb.charges]
     return _line([kind, verb.id, charges, entry, verb.output, verb.histories])
 
@@ -56,7 +64,7 @@ def read(text: bytes) -> Left:
     for line in filter(None, text.split(b"\n")):
         try:
             kind, id, verb = _parsed(line)
-        except (ValueError, TypeError, KeyError, StoreCorrupt):
+        except (ValueError, TypeError):
             torn.append(line)
             continue
         if verb is None:
@@ -80,10 +88,7 @@ def _parsed(line: bytes) -> tuple[str, str, Settle | None]:
         return kind, id, None
     if kind not in ("open", "owed"):
         raise ValueError(f"{kind!r} is written by another version")
-    charged, entry_line, output, histories = rest
+    charged, said, output, histories = rest
     charges = tuple(Charge(Counter.parse(field), amount) for field, amount in charged)
-    entry = None
-    if entry_line is not None:
-        fields = tuple((charge.counter.field, charge.amount) for charge in charges)
-        entry = replace(entry_of(entry_line, "0"), cursor="", charges=fields)
+    entry = None if said is None else Entry(**said, charges=tuple((name, amount) for name, amount in charged))
     return kind, id, Settle(id, charges, entry, output=output, histories=tuple(histories))
