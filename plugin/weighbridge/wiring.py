@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -145,8 +146,9 @@ def desk(settings: Settings, hooks: Iterable[Hook] = ()) -> Desk:
 
 
 def spool_directory(settings: Settings) -> Path | None:
-    """Where calls this store has not settled are written down; None for a store that forgets them itself."""
-    if settings.store.startswith("memory:"):
+    """Where calls this store has not settled are written down; None for a store that forgets them itself,
+    and on Windows, which has no locks that end with their process."""
+    if settings.store.startswith("memory:") or os.name == "nt":
         return None
     # What is owed to one store must not be paid to another.
     named = hashlib.sha256(settings.store_shown.encode()).hexdigest()[:16]

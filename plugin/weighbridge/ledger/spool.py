@@ -15,7 +15,6 @@ told to the log and never to the call: its settlements are then kept in memory o
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import threading
@@ -188,7 +187,7 @@ def left_behind(directory: Path) -> Iterator[tuple[Path, bool, Left]]:
         with suppress(FileNotFoundError):
             file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                yield path, not _locked(file, fcntl.LOCK_SH), slips.read(_content(file))
+                yield path, not _locked(file, shared=True), slips.read(_content(file))
             finally:
                 os.close(file)
 
@@ -200,7 +199,7 @@ def _abandoned(directory: Path, own: Path) -> Iterator[tuple[Path, int]]:
             continue
         with suppress(FileNotFoundError):
             file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            if _locked(file, fcntl.LOCK_EX) and _still_there(file, path):
+            if _locked(file) and _still_there(file, path):
                 yield path, file
             else:
                 os.close(file)
@@ -212,7 +211,8 @@ def _written(path: Path, text: bytes) -> int:
     new = path.with_suffix(".new")
     file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _locked(file):
+            raise OSError(f"{new} is in use")
         while text:
             text = text[os.write(file, text) :]
         new.rename(path)
@@ -233,9 +233,11 @@ def _aside(path: Path, lines: tuple[bytes, ...]) -> None:
         os.close(file)
 
 
-def _locked(file: int, kind: int) -> bool:
+def _locked(file: int, *, shared: bool = False) -> bool:
+    import fcntl  # not on Windows, where the package is imported and no spool is made
+
     try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

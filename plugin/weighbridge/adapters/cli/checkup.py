@@ -108,7 +108,7 @@ def unsettled(settings: Settings) -> Iterator[Finding]:
     left = sum(len(found.unsettled) for _, running, found in files if not running)
     owed = sum(found.owed for _, running, found in files if running)
     still = sum(len(found.unsettled) for _, running, found in files if running) - owed
-    yield Finding("unsettled", "ok", f"{still} calls are running")
+    yield Finding("unsettled", "ok", f"calls running: {still}")
     if owed:
         fix = "they are settled when the store answers: see `store` above"
         yield Finding("unsettled", "note", f"{owed} calls ended, and the store did not take their settlement", fix)
