@@ -26,6 +26,7 @@ SCRIPTS: Mapping[str, Script] = {
     "reserve": _load("sweep", "reserve"),
     "settle": _load("sweep", "settle"),
     "renew": _load("sweep", "renew"),
+    "void": _load("sweep", "void"),
     "put": _load("put"),
 }
 """By verb.  `sweep` is a prelude of those that move money and never runs alone."""

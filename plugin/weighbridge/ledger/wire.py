@@ -38,6 +38,7 @@ from weighbridge.core.ledger import (
 from weighbridge.core.shelves import Fetch, Look, Put, Version
 from weighbridge.ledger.door import check
 from weighbridge.ledger.journal import document_of, document_text, entry_of, entry_text
+from weighbridge.ledger.roots import Share, Void
 from weighbridge.ledger.upkeep import Upkeep, placed
 
 ROOT = "0"
@@ -96,7 +97,8 @@ class Wire:
         return Command("reserve", self._money(root)[:4], tuple(args))
 
     def _settle(self, verb: Settle, root: str) -> Command:
-        entry = "" if verb.entry is None else entry_text(verb.entry, verb.charges)
+        whole = verb.whole if isinstance(verb, Share) else verb.charges
+        entry = "" if verb.entry is None else entry_text(verb.entry, whole)
         args = [*self._terms(verb.now), verb.id, entry, self._upkeep.journal_cap]
         for charge in verb.charges:
             args += _charge_words(charge)
@@ -104,6 +106,9 @@ class Wire:
 
     def _renew(self, verb: Renew, root: str) -> Command:
         return Command("renew", self._money(root)[:4], (*self._terms(verb.now), verb.id, verb.lease_ms))
+
+    def _void(self, verb: Void, root: str) -> Command:
+        return Command("void", self._money(root)[:4], (*self._terms(verb.now), verb.id))
 
     def _peek(self, verb: Peek, root: str) -> Command:
         key = self._money(root)[0]
@@ -226,6 +231,8 @@ def _pairs(reply: Sequence[Any]) -> zip[tuple[Any, Any]]:
 ENCODERS: Mapping[type, Callable[[Wire, Any, str], Command]] = {
     Reserve: Wire._reserve,
     Settle: Wire._settle,
+    Share: Wire._settle,
+    Void: Wire._void,
     Renew: Wire._renew,
     Peek: Wire._peek,
     Counters: Wire._counters,
@@ -240,6 +247,8 @@ ENCODERS: Mapping[type, Callable[[Wire, Any, str], Command]] = {
 DECODERS: Mapping[type, Callable[[Any, Command, Any], Any]] = {
     Reserve: _reserved,
     Settle: _settled,
+    Share: _settled,
+    Void: lambda verb, command, reply: reply == 1,
     Renew: lambda verb, command, reply: reply == 1,
     Peek: _peeked,
     Counters: _counted,
