@@ -46,6 +46,7 @@ class Link:
         self._heard_at = self._loop.time()
         self._writing: asyncio.Task[None] | None = None
         self._reading = self._loop.create_task(self._read())
+        self._closing = False
         self.alive = True
 
     @property
@@ -75,6 +76,7 @@ class Link:
 
     async def close(self) -> None:
         """Break off; whoever waits gets a ConnectionError."""
+        self._closing = True
         self._break("the store was closed")
         await asyncio.gather(self._reading, return_exceptions=True)
 
@@ -103,7 +105,8 @@ class Link:
         except (RedisError, OSError, IndexError) as error:
             self._break(str(error))
         finally:
-            await self._connection.disconnect(nowait=True)
+            # TLS says goodbye, which takes the loop a few turns.
+            await self._connection.disconnect(nowait=not self._closing)
 
     async def _next(self) -> tuple[Any, Exception | None]:
         try:
