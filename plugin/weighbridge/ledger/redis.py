@@ -21,6 +21,7 @@ from weighbridge.core.errors import StoreError
 from weighbridge.core.ledger import Reserve, Verb
 from weighbridge.ledger.address import Address, Kind, address_of
 from weighbridge.ledger.cluster import Sharded
+from weighbridge.ledger.commands import Command
 from weighbridge.ledger.door import check
 from weighbridge.ledger.driving import async_drive, drive
 from weighbridge.ledger.faults import fault, place_of
@@ -31,7 +32,7 @@ from weighbridge.ledger.roots import GENERAL, Parts, Roots, Void
 from weighbridge.ledger.sentinel import Watched
 from weighbridge.ledger.travel import Chart, Nap, OneServer, Step, journey
 from weighbridge.ledger.upkeep import Upkeep
-from weighbridge.ledger.wire import Command, Wire
+from weighbridge.ledger.wire import Wire
 
 T = TypeVar("T")
 REDIS = (RedisError, OSError)

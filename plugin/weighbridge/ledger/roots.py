@@ -235,8 +235,8 @@ def _voids(verb: Reserve, roots: list[str]) -> Parts:
 
 def _share(verb: Settle, indexes: Iterable[int], first: bool) -> Share:
     charges = tuple(verb.charges[i] for i in indexes)
-    histories = verb.histories if charges else ()
-    return Share(verb.id, charges, verb.entry if first else None, verb.now, verb.output, histories, verb.charges)
+    entry = verb.entry if first else None
+    return Share(verb.id, charges, entry, verb.now, verb.output, verb.histories, verb.charges)
 
 
 def _granted(places: Mapping[str, list[int]], answers: list[Granted]) -> Granted:

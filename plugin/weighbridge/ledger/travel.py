@@ -17,9 +17,9 @@ from typing import Any, Protocol, TypeVar
 from redis.exceptions import NoScriptError, RedisError
 
 from weighbridge.ledger.address import Node
+from weighbridge.ledger.commands import Command, Word
 from weighbridge.ledger.faults import LATE, LOST, code_of
 from weighbridge.ledger.scripts import SCRIPTS
-from weighbridge.ledger.wire import Command, Word
 
 T = TypeVar("T")
 Failure = RedisError | OSError

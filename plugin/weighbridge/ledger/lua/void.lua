@@ -1,8 +1,8 @@
--- void.lua: undo a reservation, as if it had never been asked.  Version 1.  After sweep.lua, but
--- sweeps nothing.
+-- void.lua: undo a reservation, as if it had never been asked.  Version 1.  After books,
+-- histories and sweep; sweeps nothing.
 --
 --   KEYS  1 counters  2 holds  3 leases  4 due
---   ARGV  1-3 as in sweep.lua  4 id
+--   ARGV  1-3 as in books.lua  4 id
 --   returns  1, or 0 where the hold is not open
 --
 -- A call over several roots that one of them has no room for gives back what the others held.  No
