@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.servers import Server
+from ledger.servers import Proxy, Server
 from ledger.stores import fresh
 from weighbridge.core.history import History, bin_of, edge
 from weighbridge.core.ledger import (
@@ -38,7 +40,7 @@ def observed(limit: int | None = 1000, history: str = H) -> Hold:
     return Hold(USD, limit, 5, 1000, history)
 
 
-def teach(store: Store, outputs: list[int], *histories: str, now: int = 0) -> None:
+def teach(store: Store, outputs: list[int], *histories: str, now: int | None = 0) -> None:
     for number, output in enumerate(outputs):
         verb = Settle(f"{histories} {now} {number}", output=output, histories=histories or (H,), now=now)
         assert store.run(verb).outcome == "late"
@@ -221,6 +223,21 @@ def test_a_hold_whose_lease_is_over_before_anybody_looked(store: Store) -> None:
         store.run(Reserve(f"a{number}", (Hold(USD, None, 1),), lease_ms=1, now=0))
     holds = reserved(store)
     assert store.run(Extend("r", holds, 100, now=LEASE)) == Ended(LEASE)
+
+
+def test_a_lost_reply_extends_once(opened: Callable[..., Store], server: Server) -> None:
+    proxy = Proxy(server.socket)
+    try:
+        store = opened(proxy.url)
+        teach(store, [40] * 20, now=None)
+        assert isinstance(store.run(Reserve("r", (observed(),), want=500, least=500)), Granted)
+        proxy.armed = True
+        extended = store.run(Extend("r", (observed(),), 100))
+        assert isinstance(extended, Granted)
+        assert (extended.covered, extended.states) == (100, (State(0, 105),))
+        assert proxy.dropped == 1
+    finally:
+        proxy.close()
 
 
 @given(outputs=st.lists(st.one_of(st.integers(0, 70), st.integers(0, LARGEST)), min_size=15, max_size=60))

@@ -7,8 +7,9 @@
 --
 -- Record version: 1.
 
--- Every hold in the order asked; the fields they name, each once; the holds on each field.
-local asked, fields, on = {}, {}, {}
+-- Every hold in the order asked; the fields they name, each once; the holds on each field; the
+-- histories they go by.
+local asked, fields, on, heard = {}, {}, {}, {}
 
 local function read_asked(first)
   for i = first, #ARGV, 8 do
@@ -19,6 +20,7 @@ local function read_asked(first)
       history = ARGV[i + 7],
     }
     asked[#asked + 1] = hold
+    if hold.history ~= '' then heard[#heard + 1] = hold.history end
     if not on[field] then
       on[field] = { purge = hold.purge }
       fields[#fields + 1] = field
@@ -38,7 +40,7 @@ end
 local function need(field, units)
   local together = 0
   for _, hold in ipairs(on[field]) do
-    together = together + held_for(hold, math.min(units, hold.expected or units))
+    together = together + held_for(hold, hold.expected and math.min(units, hold.expected) or units)
   end
   return together
 end

@@ -61,11 +61,20 @@ end
 
 local book = {}
 
+-- Enters a counter from what was read: `names` and `values` of spent and held begin at `i`.
+local function enter(field, names, values, i)
+  book[field] = {
+    spent = amount(values[i], COUNTERS, names[i]),
+    held = amount(values[i + 1], COUNTERS, names[i + 1]),
+    new = not values[i] and not values[i + 1],
+  }
+end
+
 local function load_counters(fields)
   local asked = {}
   for _, field in ipairs(fields) do
     if not book[field] then
-      book[field] = { spent = 0, held = 0, new = true }
+      book[field] = true
       asked[#asked + 1] = field
     end
   end
@@ -76,41 +85,52 @@ local function load_counters(fields)
       names[#names + 1] = 'h:' .. asked[i]
     end
     local values = read('HMGET', COUNTERS, unpack(names))
-    for i = 1, #names, 2 do
-      local counter = book[asked[first + (i - 1) / 2]]
-      counter.spent = amount(values[i], COUNTERS, names[i])
-      counter.held = amount(values[i + 1], COUNTERS, names[i + 1])
-      counter.new = not values[i] and not values[i + 1]
-    end
+    for i = 1, #names, 2 do enter(asked[first + (i - 1) / 2], names, values, i) end
   end
 end
 
 -- A field ends in "|START|END|SPAN".  With a span it is a bucket of a rolling window, and a limit is
 -- held against all the buckets that reach into the span: those of the newest window by `now` that
--- still looks back on this one.
+-- still looks back on this one.  Kept are the fields of those that exist, or are asked for.
 
 local windows = {}
 
-local function buckets(field)
-  local name, first, past, span = string.match(field, '^(.*)|(%-?%d+)|(%-?%d+)|(%d+)$')
-  local length = past - first
-  local back = math.ceil(span / length)
+local function load_window(field, wanted)
+  local name, first, past, span = string.match(field, '^(.*|)(%-?%d+)|(%-?%d+)(|%d+)$')
+  local length, back = past - first, math.ceil(string.sub(span, 2) / (past - first))
   local on = math.min(math.max(math.floor((now - first) / length), 0), back)
-  local names = {}
+  local spents, helds, names = 's:' .. name, 'h:' .. name, {}
+  local till = text(first + (on + 1) * length)
   for start = first + on * length, first + (on - back) * length, -length do
-    names[#names + 1] = name .. '|' .. text(start) .. '|' .. text(start + length) .. '|' .. span
+    local from = text(start)
+    local bounds = from .. '|' .. till .. span
+    names[#names + 1] = spents .. bounds
+    names[#names + 1] = helds .. bounds
+    till = from
   end
-  return names
+  local values, found = read('HMGET', COUNTERS, unpack(names)), {}
+  for i = 1, #names, 2 do
+    if values[i] or values[i + 1] or wanted[names[i]] then
+      local bucket = string.sub(names[i], 3)
+      if not book[bucket] then enter(bucket, names, values, i) end
+      found[#found + 1] = bucket
+    end
+  end
+  windows[field] = found
 end
 
 -- Loads counters with all that their limits are held against.
 local function load_windows(fields)
   load_counters(fields)
+  local rolling, wanted = {}, {}
   for _, field in ipairs(fields) do
-    if not windows[field] and string.sub(field, -2) ~= '|0' then
-      windows[field] = buckets(field)
-      load_counters(windows[field])
+    if string.sub(field, -2) ~= '|0' then
+      rolling[#rolling + 1] = field
+      wanted['s:' .. field] = true
     end
+  end
+  for _, field in ipairs(rolling) do
+    if not windows[field] then load_window(field, wanted) end
   end
 end
 

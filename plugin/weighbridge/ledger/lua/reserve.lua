@@ -23,14 +23,8 @@ local function moved()
 end
 
 local function expect()
-  local names = {}
-  for _, hold in ipairs(asked) do
-    if hold.history ~= '' then names[#names + 1] = hold.history end
-  end
-  load_histories(names)
-  for _, hold in ipairs(asked) do
-    if hold.history ~= '' then hold.expected = expected(hold.history) end
-  end
+  histories().load(heard)
+  for _, hold in ipairs(asked) do hold.expected = histories().expected(hold.history) end
 end
 
 local function grant(units)
@@ -48,7 +42,7 @@ end
 local function decide()
   if holds[id] then return { 'granted', now, holds[id].units, holds[id].covered, states() } end
   if moved() then return { 'moved', now } end
-  expect()
+  if #heard > 0 then expect() end
   local units = most_units(0, want, need)
   if units < want then
     expire(tonumber(ARGV[8]))

@@ -118,8 +118,8 @@ end
 
 local function remember()
   local names = { unpack(ARGV, HISTORIES) }
-  load_histories(names)
-  for _, name in ipairs(names) do teach(name, output) end
+  histories().load(names)
+  for _, name in ipairs(names) do histories().teach(name, output) end
 end
 
 local function settle()

@@ -40,7 +40,7 @@ local function expire(most)
   end
 end
 
--- Whether a counter or a history that is due may be forgotten; else when to ask again.
+-- Each forgets what is due; or says when to ask again.
 local function forget_counter(field)
   load_counters({ field })
   if book[field].held > 0 then return now + HOUR end
@@ -49,11 +49,7 @@ local function forget_counter(field)
 end
 
 local function forget_history(name)
-  load_histories({ name })
-  local kept = histories[name] and histories[name].at + HISTORY_KEPT or now
-  if kept > now then return kept end
-  later('HDEL', COUNTERS, 'o:' .. name)
-  histories[name] = false
+  return histories().forget(name)
 end
 
 local function forget_hold(id)
