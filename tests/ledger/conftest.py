@@ -16,7 +16,6 @@ from weighbridge.ledger.memory import AsyncMemoryStore, MemoryStore
 from weighbridge.ledger.redis import AsyncRedisStore, RedisStore
 from weighbridge.ledger.upkeep import Upkeep
 
-
 PATIENT = 30.0
 """Seconds of deadline, where none is tested: the machine may be busy."""
 

@@ -80,7 +80,7 @@ def test_reserves_the_general_root_last_and_voids_the_earlier() -> None:
     answer = fleet.run(Reserve("r", HOLDS))
     assert answer == Short((State(95, 0), State(0, 0), State(0, 0)), (0,), -1, 0)
     asked = [root for name, root in fleet.asked if name == "Reserve"]
-    assert asked == sorted(asked[:2], key=int) + [GENERAL]
+    assert asked == [*sorted(asked[:2], key=int), GENERAL]
     assert fleet.run(OpenHolds()) == ()
     wider = (Hold(ALL, 200, 10), *HOLDS[1:])
     assert isinstance(fleet.run(Reserve("r", wider)), Granted), "the same id may be asked again"

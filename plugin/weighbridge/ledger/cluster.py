@@ -49,6 +49,11 @@ class Sharded:
             raise ClusterDownError("CLUSTERDOWN Hash slot not served")
         return node
 
+    def nodes(self) -> Trip[tuple[Node, ...]]:
+        """See `Chart`."""
+        yield from self.node("")
+        return tuple(dict.fromkeys(node for _, _, node in self._ranges))
+
     def after(self, error: Failure, key: str, tries: int) -> Trip[Detour | None]:
         """See `Chart`."""
         if isinstance(error, AskError):

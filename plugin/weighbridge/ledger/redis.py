@@ -30,7 +30,7 @@ from weighbridge.ledger.multiplexed import Links
 from weighbridge.ledger.reseed import Recent
 from weighbridge.ledger.roots import GENERAL, Parts, Roots, Void
 from weighbridge.ledger.sentinel import Watched
-from weighbridge.ledger.travel import Chart, Nap, OneServer, Step, journey
+from weighbridge.ledger.travel import Ask, Chart, Nap, OneServer, Step, journey
 from weighbridge.ledger.upkeep import Upkeep
 from weighbridge.ledger.wire import Wire
 
@@ -97,6 +97,19 @@ class RedisStore(_Ledger):
             return cast(T, self._one(verb, GENERAL, until))
         check(verb)
         return cast(T, drive(self._roots.spread(verb), lambda parts: self._all(parts, until), STORE))
+
+    def servers(self) -> dict[str, bytes]:
+        """What every server says of itself (INFO), by its place.  Raises StoreUnavailable."""
+        until = monotonic() + self._deadline
+
+        def do(step: Step) -> Any:
+            return self._do(step, until, None)
+
+        try:
+            nodes = drive(self._chart.nodes(), do, REDIS)
+            return {f"{host}:{port}" if port else host: do(Ask((host, port), ("INFO",))) for host, port in nodes}
+        except REDIS as error:
+            raise fault(error, self._place, self._place) from error
 
     def close(self) -> None:
         """See `Store.close`."""

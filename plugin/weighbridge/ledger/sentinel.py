@@ -33,6 +33,10 @@ class Watched:
         self._primary = named
         return named
 
+    def nodes(self) -> Trip[tuple[Node, ...]]:
+        """See `Chart`."""
+        return ((yield from self.node("")),)
+
     def after(self, error: Failure, key: str, tries: int) -> Trip[Detour | None]:
         """See `Chart`."""
         self._primary = None

@@ -63,6 +63,9 @@ class Chart(Protocol):
     def node(self, key: str) -> Trip[Node]:
         """The server to ask, found out where need be."""
 
+    def nodes(self) -> Trip[tuple[Node, ...]]:
+        """Every server that keeps data and takes writes."""
+
     def after(self, error: Failure, key: str, tries: int) -> Trip[Detour | None]:
         """What an error leads to: another attempt (by a detour or not), or the error raised."""
 
@@ -123,6 +126,10 @@ class OneServer:
     def node(self, key: str) -> Trip[Node]:
         yield from ()
         return self.at
+
+    def nodes(self) -> Trip[tuple[Node, ...]]:
+        yield from ()
+        return (self.at,)
 
     def after(self, error: Failure, key: str, tries: int) -> Trip[Detour | None]:
         yield from ()
