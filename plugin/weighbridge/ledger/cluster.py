@@ -38,13 +38,19 @@ class Sharded:
         self._teller: Node | None = None
         self._stale = True
 
+    def near(self, key: str) -> Node | None:
+        """See `Chart`."""
+        if self._stale:
+            return None
+        slot = key_slot(key.encode())
+        return self._moved.get(slot) or next((node for a, b, node in self._ranges if a <= slot <= b), None)
+
     def node(self, key: str) -> Trip[Node]:
         """See `Chart`."""
-        slot = key_slot(key.encode())
         if self._stale:
             self._ranges, self._moved = (yield from self._learned()), {}
             self._stale = False
-        node = self._moved.get(slot) or next((node for a, b, node in self._ranges if a <= slot <= b), None)
+        node = self.near(key)
         if node is None:
             raise ClusterDownError("CLUSTERDOWN Hash slot not served")
         return node

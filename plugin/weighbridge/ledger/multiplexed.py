@@ -146,6 +146,11 @@ class Links:
         self._links: dict[Place, Link] = {}
         self._linking: dict[Place, asyncio.Task[Link]] = {}
 
+    def at(self, node: Node | None) -> Link | None:
+        """The link to a server that keeps data, where one serves."""
+        link = self._links.get((node, False)) if node is not None else None
+        return link if link is not None and link.serves else None
+
     async def to(self, ask: Ask) -> Link:
         """A link that serves; made once for all who wait for it, and one who gives up does not stop it."""
         place = ask.node, ask.watcher

@@ -30,11 +30,12 @@ from weighbridge.ledger.multiplexed import Links
 from weighbridge.ledger.reseed import Recent
 from weighbridge.ledger.roots import GENERAL, Parts, Roots, Void
 from weighbridge.ledger.sentinel import Watched
-from weighbridge.ledger.travel import Ask, Chart, Nap, OneServer, Step, journey
+from weighbridge.ledger.travel import Ask, Chart, Failure, Nap, OneServer, Step, journey, words
 from weighbridge.ledger.upkeep import Upkeep
 from weighbridge.ledger.wire import Wire
 
 T = TypeVar("T")
+Meet = Callable[[str], Awaitable[None]]
 REDIS = (RedisError, OSError)
 STORE = (StoreError,)
 DEADLINE = 2.0
@@ -229,7 +230,7 @@ class AsyncRedisStore(_Ledger):
         until = self._until(verb, until)
         meet = None if again else partial(self._meet, verb, root, until)
         try:
-            reply = await async_drive(journey(self._chart, command), lambda step: self._do(step, until, meet), REDIS)
+            reply = await self._reply(command, root, until, meet)
         except REDIS as error:
             raise self._fault(error, command) from error
         answer = self._wire.decode(verb, command, reply)
@@ -237,7 +238,21 @@ class AsyncRedisStore(_Ledger):
             self._recent.answered(verb, root, answer)
         return answer
 
-    async def _do(self, step: Step, until: float, meet: Callable[[str], Awaitable[None]] | None) -> Any:
+    async def _reply(self, command: Command, root: str, until: float, meet: Meet | None) -> Any:
+        """Straight where all is as it was the last time, which saves half of what a call costs."""
+        met: Failure | None = None
+        link = self._links.at(self._chart.near(command.keys[0]))
+        if link is not None and not self._mending and self._recent.knows(root, link.server):
+            try:
+                async with asyncio.timeout_at(until):
+                    return await link.call(words(command))
+            except REDIS as error:
+                met = error
+                if isinstance(error, TimeoutError):
+                    link.suspect(self._deadline * (1 - LAST_WORD))
+        return await async_drive(journey(self._chart, command, met), lambda step: self._do(step, until, meet), REDIS)
+
+    async def _do(self, step: Step, until: float, meet: Meet | None) -> Any:
         now = asyncio.get_running_loop().time()
         if isinstance(step, Nap):
             return await _async_nap(step, until - now)

@@ -25,6 +25,7 @@ MOST_SETTLED = 20_000
 
 Call = tuple[str, str]
 """Root and id."""
+ENDING = (Settle, Void)
 
 
 class Recent:
@@ -33,14 +34,14 @@ class Recent:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._open: dict[Call, Reserve] = {}
-        self._covered: dict[Call, Extend] = {}
+        self._open: dict[Call, tuple[Reserve, Granted]] = {}
+        self._covered: dict[Call, tuple[Extend, Granted]] = {}
         self._settled: deque[tuple[float, str, Settle]] = deque(maxlen=MOST_SETTLED)
         self._servers: dict[str, str] = {}
 
     def asking(self, verb: Verb[Any], root: str) -> None:
         """A verb is about to be sent: what it ends is not to be restored any more."""
-        if isinstance(verb, Settle | Void):
+        if isinstance(verb, ENDING):
             with self._lock:
                 self._forget((root, verb.id))
 
@@ -51,9 +52,13 @@ class Recent:
                 self._hold(verb, root, answer)
             case Extend(), Granted():
                 with self._lock:
-                    self._covered[root, verb.id] = replace(verb, holds=_unlimited(verb), units=answer.covered)
+                    self._covered[root, verb.id] = verb, answer
             case Settle(), _:
                 self._end(verb, root)
+
+    def knows(self, root: str, server: str) -> bool:
+        """Whether a root is served by the server that served it before."""
+        return self._servers.get(root) == server
 
     def met(self, root: str, server: str) -> bool:
         """Whether a root is served by another server than the last time.  `restored` settles it."""
@@ -69,15 +74,13 @@ class Recent:
         with self._lock:
             self._age()
             settled: list[Verb[Any]] = [verb for _, at, verb in self._settled if at == root]
-            held: list[Verb[Any]] = [verb for (at, _), verb in self._open.items() if at == root]
-            more: list[Verb[Any]] = [verb for (at, _), verb in self._covered.items() if at == root]
+            held: list[Verb[Any]] = [_held(*kept) for (at, _), kept in self._open.items() if at == root]
+            more: list[Verb[Any]] = [_more(*kept) for (at, _), kept in self._covered.items() if at == root]
         return (*settled, *held, *more)
 
     def _hold(self, verb: Reserve, root: str, answer: Granted) -> None:
-        # As much as was granted, and never refused: the money is on its way already.
-        kept = replace(verb, holds=_unlimited(verb), want=answer.units, least=answer.units)
         with self._lock:
-            self._open[root, verb.id] = kept
+            self._open[root, verb.id] = verb, answer
             if len(self._open) > MOST_OPEN:
                 self._forget(next(iter(self._open)))
 
@@ -94,6 +97,15 @@ class Recent:
     def _age(self) -> None:
         while self._settled and self._settled[0][0] < self._clock() - MINUTE:
             self._settled.popleft()
+
+
+def _held(verb: Reserve, answer: Granted) -> Reserve:
+    """As much as was granted, and never refused: the money is on its way already."""
+    return replace(verb, holds=_unlimited(verb), want=answer.units, least=answer.units)
+
+
+def _more(verb: Extend, answer: Granted) -> Extend:
+    return replace(verb, holds=_unlimited(verb), units=answer.covered)
 
 
 def _unlimited(verb: Reserve | Extend) -> tuple[Any, ...]:

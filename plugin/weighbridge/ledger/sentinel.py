@@ -23,6 +23,10 @@ class Watched:
         self._patience = patience
         self._primary: Node | None = None
 
+    def near(self, key: str) -> Node | None:
+        """See `Chart`."""
+        return self._primary
+
     def node(self, key: str) -> Trip[Node]:
         """See `Chart`."""
         if self._primary is not None:

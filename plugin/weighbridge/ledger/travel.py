@@ -60,6 +60,9 @@ SHARE_OF_ONE = 4
 class Chart(Protocol):
     """Which server answers for a key."""
 
+    def near(self, key: str) -> Node | None:
+        """The server to ask, where that is known."""
+
     def node(self, key: str) -> Trip[Node]:
         """The server to ask, found out where need be."""
 
@@ -79,18 +82,22 @@ def words(command: Command, *, source: bool = False) -> tuple[Word, ...]:
     return (name, body, len(command.keys), *command.keys, *command.args)
 
 
-def journey(chart: Chart, command: Command) -> Trip[Any]:
-    """The reply to a command, from whichever server answers for it."""
+def journey(chart: Chart, command: Command, met: Failure | None = None) -> Trip[Any]:
+    """The reply to a command, from whichever server answers for it.  `met`: what came of a first
+    attempt without a journey."""
     key, tries = command.keys[0], 0
     detour: Detour | None = None
+    if met is not None and not isinstance(met, NoScriptError):
+        detour = yield from chart.after(met, key, tries)
+        tries += 1
     while True:
         error: Failure
         try:
             node, first = detour or ((yield from chart.node(key)), ())
             return (yield from _told(node, command, first))
-        except (RedisError, OSError) as met:
+        except (RedisError, OSError) as failed:
             # Dealt with outside, so that no later error has this one for its cause.
-            error = met
+            error = failed
         detour = yield from chart.after(error, key, tries)
         tries += 1
 
@@ -122,6 +129,9 @@ class OneServer:
     """A single server: asked once more where the connection broke, as it may have been an old one."""
 
     at: Node
+
+    def near(self, key: str) -> Node | None:
+        return self.at
 
     def node(self, key: str) -> Trip[Node]:
         yield from ()
