@@ -35,6 +35,9 @@ def test_counters_are_forgotten_a_window_later_and_never_while_held(store: Store
         assert peek(store) == State(5, 9)
     store.run(Settle("r", now=48 * HOUR + 2))
     for _ in range(4):
+        store.run(Settle(f"tidy{next(tidy)}", now=49 * HOUR - 1))
+    assert peek(store) == State(5, 0), "asked again an hour later"
+    for _ in range(4):
         store.run(Settle(f"tidy{next(tidy)}", now=49 * HOUR))
     assert store.run(Counters()) == ()
     store.run(Settle("late", (Charge(TOKENS, 1),), now=49 * HOUR))

@@ -240,15 +240,25 @@ def test_a_lost_reply_extends_once(opened: Callable[..., Store], server: Server)
         proxy.close()
 
 
-@given(outputs=st.lists(st.one_of(st.integers(0, 70), st.integers(0, LARGEST)), min_size=15, max_size=60))
+outputs = st.one_of(st.integers(0, 70), st.integers(0, LARGEST))
+
+
+@given(before=st.lists(outputs, min_size=200, max_size=255), after=st.lists(outputs, min_size=1, max_size=60))
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-def test_lua_keeps_the_same_integers(server: Server, outputs: list[int]) -> None:
-    store = RedisStore(server.url, prefix=(prefix := fresh()))
+def test_lua_keeps_the_same_integers(server: Server, before: list[int], after: list[int]) -> None:
+    """Halving included."""
     history = History()
-    for number, output in enumerate(outputs):
-        store.run(Settle(f"t{number}", output=output, histories=("h",), now=number))
-        history = history.after(output, number)
+    for output in before:
+        history = history.after(output, 7)
+    store = RedisStore(server.url, prefix=(prefix := fresh()))
     with server.client() as client:
-        record = client.hget(f"{prefix}:{{0}}:counters", "o:h")
+        client.hset(f"{prefix}:{{0}}:counters", "o:h", _record(history))
+        for number, output in enumerate(after):
+            store.run(Settle(f"t{number}", output=output, histories=("h",), now=number))
+            history = history.after(output, number)
+        assert client.hget(f"{prefix}:{{0}}:counters", "o:h") == _record(history)
     store.close()
-    assert record == " ".join(map(str, (1, history.at, *(n for pair in history.counts for n in pair))))
+
+
+def _record(history: History) -> str:
+    return " ".join(map(str, (1, history.at, *(number for pair in history.counts for number in pair))))

@@ -16,7 +16,7 @@ local function make_histories()
   local function parse_history(name, record)
     local words = {}
     for word in string.gmatch(record, '%S+') do words[#words + 1] = word end
-    if words[1] ~= '1' or not words[4] or #words % 2 == 1 then corrupt(COUNTERS, 'o:' .. name .. ' is not a history') end
+    if words[1] ~= '1' or not words[4] then corrupt(COUNTERS, 'o:' .. name .. ' is not a history') end
     local history, last = { at = amount(words[2], COUNTERS, 'o:' .. name), counts = {} }, -1
     for i = 3, #words, 2 do
       local bin, count = amount(words[i], COUNTERS, 'o:' .. name), amount(words[i + 1], COUNTERS, 'o:' .. name)

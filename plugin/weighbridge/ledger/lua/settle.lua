@@ -33,69 +33,74 @@ local function next_entry_id()
   return at .. '-' .. text(tonumber(count) + 1)
 end
 
--- The charges of a journal line; nil where it is none that the ledger wrote.
-local function charges_of(line)
-  local good, document = pcall(cjson.decode, line)
-  local charges = good and type(document) == 'table' and document.charges
-  if type(charges) ~= 'table' then return nil end
-  for _, charge in ipairs(charges) do
-    local field, number = unpack(type(charge) == 'table' and charge or {})
-    if type(field) ~= 'string' or type(number) ~= 'number' then return nil end
-    if number < 0 or number > LARGEST or number ~= math.floor(number) then return nil end
-  end
-  return charges
-end
-
--- When a counter may be forgotten (0: never), by its field: as ledger/upkeep.py has it.
-local function purge_time(field)
-  local first, past, span = string.match(field, '|(%d+)|(%d+)|(%d+)$')
-  first, past, span = tonumber(first), tonumber(past), tonumber(span)
-  if not past or past == 0 then return 0 end
-  if span > 0 then return past + span + HOUR end
-  return past + math.min(math.max(past - first, HOUR), 40 * 24 * HOUR)
-end
-
--- Whether a counter has been forgotten.  One that is not here may live in another root of a cluster:
--- then its base is kept here, for as long.
-local function forgotten(field)
-  if not book[field].new then return false end
-  local purge = purge_time(field)
-  if book[field].purged or (purge > 0 and purge <= now) then return true end
-  if purge > 0 then later('ZADD', DUE, text(purge), 'c' .. field) end
-  return false
-end
-
--- Adds to what gone entries had spent on each counter that is not forgotten.
-local function add_to_bases(charges)
-  local names, bases = {}, {}
-  for _, charge in ipairs(charges) do names[#names + 1] = charge[1] end
-  load_counters(names)
-  for i, charge in ipairs(charges) do
-    local name = charge[1]
-    if not forgotten(name) then
-      local field = 'b:' .. name
-      if not bases[name] then
-        bases[name] = book[name].purged and 0 or amount(read('HGET', COUNTERS, field), COUNTERS, field)
-      end
-      bases[name] = math.min(bases[name] + charge[2], LARGEST)
+-- Folds up to `most` of the oldest entries; how many it could.
+local function fold(most)
+  -- The charges of a journal line; nil where it is none that the ledger wrote.
+  local function charges_of(line)
+    local good, document = pcall(cjson.decode, line)
+    local charges = good and type(document) == 'table' and document.charges
+    if type(charges) ~= 'table' then return nil end
+    for _, charge in ipairs(charges) do
+      local field, number = unpack(type(charge) == 'table' and charge or {})
+      if type(field) ~= 'string' or type(number) ~= 'number' then return nil end
+      if number < 0 or number > LARGEST or number ~= math.floor(number) then return nil end
     end
+    return charges
   end
-  for name, base in pairs(bases) do later('HSET', COUNTERS, 'b:' .. name, text(base)) end
-end
 
-local function write_entry()
-  local kept = read('XLEN', JOURNAL)
-  local over = math.min(kept + 1 - tonumber(ARGV[6]), tonumber(ARGV[7]))
+  -- When a counter may be forgotten (0: never), by its field: as ledger/upkeep.py has it.
+  local function purge_time(field)
+    local first, past, span = string.match(field, '|(%d+)|(%d+)|(%d+)$')
+    first, past, span = tonumber(first), tonumber(past), tonumber(span)
+    if not past or past == 0 then return 0 end
+    if span > 0 then return past + span + HOUR end
+    return past + math.min(math.max(past - first, HOUR), 40 * 24 * HOUR)
+  end
+
+  -- Whether a counter has been forgotten.  One that is not here may live in another root of a
+  -- cluster: then its base is kept here, for as long.
+  local function forgotten(field)
+    if not book[field].new then return false end
+    local purge = purge_time(field)
+    if book[field].purged or (purge > 0 and purge <= now) then return true end
+    if purge > 0 then later('ZADD', DUE, text(purge), 'c' .. field) end
+    return false
+  end
+
+  -- Adds to what gone entries had spent on each counter that is not forgotten.
+  local function add_to_bases(charges)
+    local names, bases = {}, {}
+    for _, charge in ipairs(charges) do names[#names + 1] = charge[1] end
+    load_counters(names)
+    for i, charge in ipairs(charges) do
+      local name = charge[1]
+      if not forgotten(name) then
+        local field = 'b:' .. name
+        if not bases[name] then
+          bases[name] = book[name].purged and 0 or amount(read('HGET', COUNTERS, field), COUNTERS, field)
+        end
+        bases[name] = math.min(bases[name] + charge[2], LARGEST)
+      end
+    end
+    for name, base in pairs(bases) do later('HSET', COUNTERS, 'b:' .. name, text(base)) end
+  end
+
   local all, gone = {}, 0
-  local oldest = over > 0 and read('XRANGE', JOURNAL, '-', '+', 'COUNT', over) or {}
-  for _, found in ipairs(oldest) do
+  for _, found in ipairs(read('XRANGE', JOURNAL, '-', '+', 'COUNT', most)) do
     local charges = charges_of(found[2][2])
     if not charges then break end
     for _, charge in ipairs(charges) do all[#all + 1] = charge end
     gone = gone + 1
   end
-  if gone == 0 then return later('XADD', JOURNAL, next_entry_id(), 'e', entry) end
   add_to_bases(all)
+  return gone
+end
+
+local function write_entry()
+  local kept = read('XLEN', JOURNAL)
+  local over = math.min(kept + 1 - tonumber(ARGV[6]), tonumber(ARGV[7]))
+  local gone = over > 0 and fold(over) or 0
+  if gone == 0 then return later('XADD', JOURNAL, next_entry_id(), 'e', entry) end
   later('XADD', JOURNAL, 'MAXLEN', text(kept + 1 - gone), next_entry_id(), 'e', entry)
 end
 

@@ -40,31 +40,27 @@ local function expire(most)
   end
 end
 
--- Each forgets what is due; or says when to ask again.
-local function forget_counter(field)
-  load_counters({ field })
-  if book[field].held > 0 then return now + HOUR end
-  later('HDEL', COUNTERS, 's:' .. field, 'h:' .. field, 'b:' .. field)
-  book[field] = { spent = 0, held = 0, new = true, purged = true }
+-- Forgets what is due: a counter with nothing held on it, a history, an ended hold.  Answers when to
+-- ask again where it is not yet to go.
+local function forget(kind, name)
+  if kind == 'o' then return histories().forget(name) end
+  if kind == 'h' then
+    later('HDEL', HOLDS, name)
+    holds[name] = false
+  elseif kind == 'c' then
+    load_counters({ name })
+    if book[name].held > 0 then return now + HOUR end
+    later('HDEL', COUNTERS, 's:' .. name, 'h:' .. name, 'b:' .. name)
+    book[name] = { spent = 0, held = 0, new = true, purged = true }
+  else
+    corrupt(DUE, kind .. name .. ' is of no kind')
+  end
 end
 
-local function forget_history(name)
-  return histories().forget(name)
-end
-
-local function forget_hold(id)
-  later('HDEL', HOLDS, id)
-  holds[id] = false
-end
-
-local FORGET = { c = forget_counter, o = forget_history, h = forget_hold }
-
--- Forgets up to `most` ended holds, counters and histories past their time; one that is not yet to go
--- is due again later.
+-- Forgets up to `most` of what is past its time.
 local function purge(most)
   for _, member in ipairs(read('ZRANGEBYSCORE', DUE, '-inf', text(now), 'LIMIT', 0, most)) do
-    local forget = FORGET[string.sub(member, 1, 1)] or corrupt(DUE, member .. ' is of no kind')
-    local again = forget(string.sub(member, 2))
+    local again = forget(string.sub(member, 1, 1), string.sub(member, 2))
     if again then later('ZADD', DUE, text(again), member) else later('ZREM', DUE, member) end
   end
 end
