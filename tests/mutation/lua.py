@@ -157,6 +157,7 @@ def _by_the_machine(folder: Path) -> str:
     # pytest wants to be the first to import these.
     from hypothesis import HealthCheck, Phase, settings
     from hypothesis.stateful import run_state_machine_as_test
+
     from ledger.servers import Server, binaries
     from ledger.test_machine import Books
 
@@ -200,7 +201,8 @@ def _report(hunt: Hunt) -> int:
     for name, count in hunt.killers.most_common(10):
         print(f"{count:5}  {name.rpartition('::')[2]}")
     equivalent = len(hunt.survivors) - len(unknown)
-    print(f"{len(hunt.hunted)} mutants: {sum(hunt.killers.values())} killed, {equivalent} equivalent, {len(unknown)} survived")
+    killed = sum(hunt.killers.values())
+    print(f"{len(hunt.hunted)} mutants: {killed} killed, {equivalent} equivalent, {len(unknown)} survived")
     return 1 if unknown or stale else 0
 
 
@@ -212,7 +214,16 @@ def main() -> int:
     options = parser.parse_args()
     hunt = Hunt(list(_hunted(options.only, options.line)), options.jobs)
     begun = monotonic()
-    arguments = [str(TESTS / "ledger"), "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(TESTS.parent)]
+    arguments = [
+        str(TESTS / "ledger"),
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "--rootdir",
+        str(TESTS.parent),
+    ]
     if said := pytest.main(arguments, plugins=[hunt]):
         return int(said)
     failed = _report(hunt)

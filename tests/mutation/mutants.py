@@ -10,9 +10,8 @@ TOKEN = re.compile(
     r"(?P<comment>--[^\n]*)|(?P<space>\s+)|(?P<string>'(?:\\.|[^'\\])*')|(?P<number>\d+)|(?P<name>[A-Za-z_]\w*)"
     r"|(?P<sign>==|~=|<=|>=|\.\.\.|\.\.|[-+*/%#<>=(){}\[\];:,.])"
 )
-KEYWORDS = frozenset(
-    "and break do else elseif end false for function if in local nil not or repeat return then true until while".split()
-)
+BLOCKS = ("break", "do", "else", "elseif", "end", "for", "function", "if", "local", "repeat", "return", "then", "while")
+KEYWORDS = frozenset((*BLOCKS, "and", "false", "in", "nil", "not", "or", "true", "until"))
 SIGNS: Mapping[str, tuple[str, ...]] = {
     "==": ("~=",),
     "~=": ("==",),
