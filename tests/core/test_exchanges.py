@@ -194,8 +194,10 @@ def test_bad_rows(bad: Any) -> None:
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(("messages", "content", "role", "input", "text", "function", "parts")), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(("messages", "content", "role", "input", "text", "function", "parts")), inner)
+    ),
     max_leaves=8,
 )
 FIELDS = (

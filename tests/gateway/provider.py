@@ -212,5 +212,3 @@ async def answer(seen: Seen) -> Answer:
         if seen.path.endswith(end):
             return say(seen)
     return Answer.json({"error": {"message": f"no such path: {seen.path}"}}, 404)
-
-

@@ -90,9 +90,7 @@ def environment() -> dict[str, str]:
 
 def providers(base_url: str) -> dict[str, Any]:
     """The three providers, all at one address."""
-    return {
-        name: {"base_url": base_url, "api_key": f"sk-of-{name}"} for name in ("openai", "anthropic", "gemini")
-    }
+    return {name: {"base_url": base_url, "api_key": f"sk-of-{name}"} for name in ("openai", "anthropic", "gemini")}
 
 
 @contextmanager

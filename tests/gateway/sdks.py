@@ -107,9 +107,7 @@ ANTHROPIC_ERRORS: dict[int, type[Exception]] = {
     429: anthropic.RateLimitError,
 }
 SDKS: dict[str, Asking] = {
-    "openai": Asking(
-        _ask_openai, CHAT_MODEL, OPENAI_ERRORS, lambda e: dict(e.body["weighbridge"]), lambda e: e.code
-    ),
+    "openai": Asking(_ask_openai, CHAT_MODEL, OPENAI_ERRORS, lambda e: dict(e.body["weighbridge"]), lambda e: e.code),
     "openai-responses": Asking(
         _ask_responses, CHAT_MODEL, OPENAI_ERRORS, lambda e: dict(e.body["weighbridge"]), lambda e: e.code
     ),

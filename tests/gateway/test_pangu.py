@@ -17,9 +17,7 @@ SAY = [{"role": "user", "content": "Weigh."}]
 CHAT: dict[str, Any] = {"model": "whatever", "messages": SAY, "max_tokens": 50}
 
 
-def test_a_chat_is_forwarded_and_settled(
-    gateway: Gateway, key_of: Callable[[str], str], upstream: Upstream
-) -> None:
+def test_a_chat_is_forwarded_and_settled(gateway: Gateway, key_of: Callable[[str], str], upstream: Upstream) -> None:
     headers = {"x-auth-token": key_of("free")}
     answer = httpx.post(f"{gateway.url}{DEPLOYED}/chat/completions", json=CHAT, headers=headers)
     assert answer.status_code == 200
@@ -30,9 +28,7 @@ def test_a_chat_is_forwarded_and_settled(
     assert (entry.model, entry.provider, entry.input, entry.output) == ("d-1", "pangu", PROMPT, ANSWER)
 
 
-def test_another_deployment_is_another_path(
-    gateway: Gateway, key_of: Callable[[str], str], upstream: Upstream
-) -> None:
+def test_another_deployment_is_another_path(gateway: Gateway, key_of: Callable[[str], str], upstream: Upstream) -> None:
     headers = {"x-auth-token": key_of("moved")}
     httpx.post(f"{gateway.url}{DEPLOYED}/chat/completions", json=CHAT, headers=headers)
     seen = upstream.seen[-1]

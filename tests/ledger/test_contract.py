@@ -146,21 +146,22 @@ def test_only_inside_the_window(store: Store, now: int, inside: bool) -> None:
 def test_settles_once(store: Store) -> None:
     store.run(Reserve("r", one(90), now=0))
     settle = Settle("r", (Charge(USD, 120), Charge(TOKENS, 4)), Entry("r"), now=5)
-    assert store.run(settle) == Settled("settled", 5)
+    assert store.run(settle) == Settled("settled", 5, (State(120, 0), State(4, 0)))
     assert store.run(settle) == Settled("already", 5)
     assert store.run(Peek((USD, TOKENS))) == (State(120, 0), State(4, 0))
     assert len(store.run(Entries())) == 1
 
 
 def test_charges_on_one_counter_add_up(store: Store) -> None:
-    store.run(Settle("r", (Charge(USD, 2), Charge(USD, 3)), now=0))
+    settled = store.run(Settle("r", (Charge(USD, 2), Charge(USD, 3)), now=0))
+    assert settled.states == (State(5, 0), State(5, 0))
     assert peek(store) == State(5, 0)
 
 
 def test_a_late_settle_charges_and_gives_nothing_back_twice(store: Store) -> None:
     store.run(Reserve("r", one(90), lease_ms=LEASE, now=0))
     store.run(Reserve("other", one(10), lease_ms=10 * LEASE, now=0))
-    assert store.run(Settle("r", (Charge(USD, 20),), now=LEASE)) == Settled("late", LEASE)
+    assert store.run(Settle("r", (Charge(USD, 20),), now=LEASE)) == Settled("late", LEASE, (State(20, 10),))
     assert peek(store) == State(20, 10)
     assert store.run(Settle("r", (Charge(USD, 20),), now=LEASE)).outcome == "already"
     assert store.run(Settle("never", (Charge(USD, 1),), now=LEASE)).outcome == "late"
@@ -196,6 +197,13 @@ def test_no_phantom_clamp_after_many_expired(store: Store) -> None:
     assert answer == Granted(100, (State(0, 100),), LEASE, 100)
 
 
+def test_expired_holds_are_ended_in_passing_and_then_further_ones(store: Store) -> None:
+    """A verb sweeps 2, and 50 more before it says that there is no room: all 52 are needed."""
+    for number in range(52):
+        store.run(Reserve(f"r{number}", one(1, limit=52), lease_ms=LEASE, now=0))
+    assert isinstance(store.run(Reserve("s", one(52, limit=52), now=LEASE)), Granted)
+
+
 def test_renewal(store: Store) -> None:
     store.run(Reserve("r", one(100), lease_ms=LEASE, now=0))
     assert store.run(Renew("r", lease_ms=LEASE, now=600)) is True
@@ -229,6 +237,14 @@ def test_counters_are_forgotten_a_window_later_and_never_while_held(store: Store
     assert peek(store, TOKENS) == State(1, 0)
     for _ in range(4):
         store.run(Settle(f"tidy{next(tidy)}", now=50 * HOUR))
+    assert store.run(Counters()) == ()
+
+
+def test_a_forgotten_counter_does_not_come_back_with_what_was_held_on_it(store: Store) -> None:
+    store.run(Reserve("r", one(0, counter=TOKENS), lease_ms=60 * HOUR, now=0))
+    store.run(Settle("tidy", now=48 * HOUR))
+    assert store.run(Counters()) == ()
+    assert store.run(Settle("r", now=48 * HOUR)).outcome == "settled"
     assert store.run(Counters()) == ()
 
 

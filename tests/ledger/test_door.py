@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from weighbridge.core.errors import ConfigError
-from weighbridge.core.ledger import LARGEST, Charge, Counter, Counters, Hold, OpenHolds, Renew, Reserve, Settle
+from weighbridge.core.ledger import (
+    LARGEST,
+    Charge,
+    Counter,
+    Counters,
+    Extend,
+    Hold,
+    OpenHolds,
+    Peek,
+    Renew,
+    Reserve,
+    Settle,
+)
 from weighbridge.core.shelves import Put, Version
 from weighbridge.ledger import Store
 
 USD = Counter("month", "nano_usd", "month", (), 0, 1000)
+SHRED = Counter("calls", "requests", "rolling 1m", (), 0, 10, 60_000)
 
 
 def one(amount: int, limit: int = 100) -> tuple[Hold, ...]:
@@ -41,6 +55,21 @@ WRONG: dict[str, Any] = {
     "charge negative": Settle("r", (Charge(USD, -1),)),
     "charge float": Settle("r", (Charge(USD, 0.5),)),  # type: ignore[arg-type]
     "charge infinite": Settle("r", (Charge(USD, float("inf")),)),  # type: ignore[arg-type]
+    "charge to a bucket too small": Settle("r", (Charge(SHRED, 1),)),
+    "hold on a bucket too small": Reserve("r", (Hold(SHRED, 1, 1),)),
+    "hold on a bucket of nothing": Reserve("r", (Hold(replace(SHRED, end=0), 1, 1),)),
+    "hold on a bucket longer than its window": Reserve("r", (Hold(replace(SHRED, span=1), 1, 1),)),
+    "peek into a bucket too small": Peek((SHRED,)),
+    "history without end": Reserve("r", (Hold(USD, 1, 1, 1, "h" * 2000),)),
+    "history of control characters": Reserve("r", (Hold(USD, 1, 1, 1, "a\nb"),)),
+    "history with no name": Settle("r", output=1, histories=("",)),
+    "output negative": Settle("r", output=-1, histories=("h",)),
+    "output float": Settle("r", output=1.5, histories=("h",)),  # type: ignore[arg-type]
+    "cover negative": Extend("r", one(1), -1),
+    "cover too much": Extend("r", (Hold(USD, 1, 0, 2**40),), 2**13),
+    "cover for nobody": Extend("", one(1), 1),
+    "cover for too many": Extend("r", one(1) * 501, 1),
+    "cover at no time": Extend("r", one(1), 1, now=-1),
     "renewal for nothing": Renew("r", lease_ms=0),
     "document without a name": Put("keys", {"": 1}),
     "document of no JSON": Put("keys", {"a": {1, 2}}),

@@ -1,8 +1,8 @@
 """The straight line, first half: a weighed call becomes a plan, a plan and a grant become a ticket.
 
-    Weighed ─plan→ Plan(reserve)        pure: window, model lists, which counters, how much
-    reserve ─ledger→ Granted | Short    the only wait
-    Plan, Granted ─admit→ Ticket        pure; Short raises Refused with every scope in the way
+Weighed ─plan→ Plan(reserve)        pure: window, model lists, which counters, how much
+reserve ─ledger→ Granted | Short    the only wait
+Plan, Granted ─admit→ Ticket        pure; Short raises Refused with every scope in the way
 """
 
 from __future__ import annotations
@@ -106,9 +106,7 @@ def admit(planned: Plan, grant: Granted | Short) -> Ticket:
     """The ledger's answer as a ticket.  Raises Refused where a counter had no room."""
     reserve, call = planned.reserve, planned.weighed.call
     if isinstance(grant, Short):
-        raise shortage(
-            planned.policies, reserve.holds, grant, reserve.want, call.choices, planned.weighed.estimate
-        )
+        raise shortage(planned.policies, reserve.holds, grant, reserve.want, call.choices, planned.weighed.estimate)
     per_choice = grant.units // call.choices
     lowered = grant.units < reserve.want or (planned.asked is not None and per_choice < planned.asked)
     return Ticket(

@@ -1,11 +1,11 @@
 """What can go wrong, and the answer each carries.
 
-    WeighbridgeError
-    ├── Refused         a call is not let through: status, reason, every scope in the way, what would fit
-    ├── ConfigError     settings or policies that cannot be: where, and the fix
-    └── StoreError      the ledger's store
-        ├── StoreUnavailable   no answer in time, or one that says "not now"
-        └── StoreCorrupt       a record that is not what the ledger wrote: see `weighbridge audit`
+WeighbridgeError
+├── Refused         a call is not let through: status, reason, every scope in the way, what would fit
+├── ConfigError     settings or policies that cannot be: where, and the fix
+└── StoreError      the ledger's store
+    ├── StoreUnavailable   no answer in time, or one that says "not now"
+    └── StoreCorrupt       a record that is not what the ledger wrote: see `weighbridge audit`
 """
 
 from __future__ import annotations

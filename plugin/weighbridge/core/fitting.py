@@ -105,9 +105,7 @@ def constant(bills: Sequence[Bill]) -> Line:
 def straight(bills: Sequence[Bill]) -> Line:
     """A constant and a factor, by the median of all slopes (Theil and Sen)."""
     points = [(bill.estimate.tokens, bill.billed) for bill in bills]
-    slopes = [
-        (y2 - y1) / (x2 - x1) for i, (x1, y1) in enumerate(points) for x2, y2 in points[:i] if abs(x2 - x1) > 0
-    ]
+    slopes = [(y2 - y1) / (x2 - x1) for i, (x1, y1) in enumerate(points) for x2, y2 in points[:i] if abs(x2 - x1) > 0]
     if not slopes:
         return constant(bills)
     factor = round(min(max(median(slopes), FACTORS[0]), FACTORS[1]), 4)

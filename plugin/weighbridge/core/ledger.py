@@ -176,7 +176,7 @@ class Extend(Verb["Granted | Short | Ended"]):
     """Those of the reservation."""
     units: int
     """Output tokens to cover, all choices together.  Fewer are granted where a counter has less
-    room, but more than were covered; else the answer is Short."""
+    room, but more than were covered; else the answer is Short, whose `fits` is what is covered."""
     now: int | None = None
 
 
@@ -234,7 +234,8 @@ class Settled:
     outcome: Outcome
     now: int
     states: tuple[State, ...] = ()
-    """Each charged counter afterwards, in the order charged; empty where nothing was."""
+    """Each charged counter afterwards, in the order charged; empty where nothing was.  Of a rolling
+    window, the newest that looks back on the bucket charged."""
 
 
 @dataclass(frozen=True, slots=True)

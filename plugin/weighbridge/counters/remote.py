@@ -132,9 +132,7 @@ class Remote:
         seconds = max(1, deadline - self._clock()) / 1000
         return Post(account.base_url + question.path, headers, question.body, seconds)
 
-    def _turned_down(
-        self, line: Line, answer: Answered | Unanswered, backoff: int | None
-    ) -> tuple[str, int | None]:
+    def _turned_down(self, line: Line, answer: Answered | Unanswered, backoff: int | None) -> tuple[str, int | None]:
         """(why there is no count, milliseconds until it is worth asking again; None: it is not)."""
         if isinstance(answer, Unanswered):
             line.failed(answer.why)

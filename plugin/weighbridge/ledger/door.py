@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from weighbridge.core.errors import ConfigError
-from weighbridge.core.ledger import LARGEST, Charge, Counter, Hold, Renew, Reserve, Settle, Verb
+from weighbridge.core.ledger import LARGEST, Charge, Counter, Extend, Hold, Peek, Renew, Reserve, Settle, Verb
 from weighbridge.core.shelves import Put
 
 LONGEST_ID = 256
+LONGEST_HISTORY = 1024
 MOST_COUNTERS = 500
+MOST_BUCKETS = 100
+"""That a rolling window may be kept in."""
 
 
 def check(verb: Verb[Any]) -> None:
@@ -46,8 +49,26 @@ def _few(many: tuple[Any, ...]) -> None:
         raise ConfigError(f"a call on {len(many)} counters: let at most {MOST_COUNTERS} policies match one call")
 
 
+def _counter(counter: Counter) -> None:
+    length = counter.end - counter.start
+    if counter.span and not (0 < length <= counter.span <= MOST_BUCKETS * length):
+        raise ConfigError(
+            f"policy {counter.policy!r}: buckets of {length} ms for a window of {counter.span} ms: "
+            f"give a bucket from a {MOST_BUCKETS}th of the window to the whole of it"
+        )
+
+
+def _history(name: object) -> None:
+    if type(name) is not str or not 0 < len(name) <= LONGEST_HISTORY or not name.isprintable():
+        raise ConfigError(f"a history is named {name!r}: give 1 to {LONGEST_HISTORY} printable characters")
+
+
 def _hold(hold: Hold, want: int) -> None:
     counter = hold.counter
+    if counter.span:
+        _counter(counter)
+    if hold.history != "":
+        _history(hold.history)
     if hold.limit is not None:
         _whole(hold.limit, "the limit", counter)
     _whole(hold.fixed, "the fixed amount held", counter)
@@ -73,7 +94,18 @@ def _lease(lease_ms: object) -> None:
         raise ConfigError("the lease is 0 ms: give a positive time")
 
 
+def _extend(verb: Extend) -> None:
+    _id(verb.id)
+    _now(verb.now)
+    _few(verb.holds)
+    units = _whole(verb.units, "the output to cover")
+    for hold in verb.holds:
+        _hold(hold, units)
+
+
 def _charge(charge: Charge) -> None:
+    if charge.counter.span:
+        _counter(charge.counter)
     _whole(charge.amount, "the amount charged", charge.counter)
 
 
@@ -83,6 +115,11 @@ def _settle(verb: Settle) -> None:
     _few(verb.charges)
     for charge in verb.charges:
         _charge(charge)
+    if verb.output is not None:
+        _whole(verb.output, "the output to remember")
+    _few(verb.histories)
+    for name in verb.histories:
+        _history(name)
 
 
 def _renew(verb: Renew) -> None:
@@ -91,10 +128,23 @@ def _renew(verb: Renew) -> None:
     _lease(verb.lease_ms)
 
 
+def _peek(verb: Peek) -> None:
+    for counter in verb.counters:
+        if counter.span:
+            _counter(counter)
+
+
 def _put(verb: Put) -> None:
     for name in (*verb.documents, *verb.drop):
         if type(name) is not str or not name:
             raise ConfigError(f"a document on the shelf {verb.shelf!r} is named {name!r}: give it a name")
 
 
-CHECKS: Mapping[type, Callable[[Any], None]] = {Reserve: _reserve, Settle: _settle, Renew: _renew, Put: _put}
+CHECKS: Mapping[type, Callable[[Any], None]] = {
+    Reserve: _reserve,
+    Extend: _extend,
+    Settle: _settle,
+    Renew: _renew,
+    Peek: _peek,
+    Put: _put,
+}

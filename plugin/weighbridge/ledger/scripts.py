@@ -23,9 +23,10 @@ def _load(*names: str) -> Script:
 
 
 SCRIPTS: Mapping[str, Script] = {
-    "reserve": _load("sweep", "reserve"),
-    "settle": _load("sweep", "settle"),
-    "renew": _load("sweep", "renew"),
+    "reserve": _load("books", "histories", "sweep", "asked", "reserve"),
+    "extend": _load("books", "histories", "sweep", "asked", "extend"),
+    "settle": _load("books", "histories", "sweep", "settle"),
+    "renew": _load("books", "renew"),
     "put": _load("put"),
 }
-"""By verb.  `sweep` is a prelude of those that move money and never runs alone."""
+"""By verb, which comes last: what is before it are its preludes, which never run alone."""

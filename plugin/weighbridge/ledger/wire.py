@@ -4,14 +4,12 @@
 
 Keys: one root is one slot, so that one script decides all counters of a call.
 
-    PREFIX:{ROOT}:counters  :holds  :leases  :due  :journal     see lua/sweep.lua
-    PREFIX:{SHELF}:policies  PREFIX:{SHELF}:policies:version    documents by name; grows with every change
+    PREFIX:{ROOT}:counters  :holds  :leases  :due  :journal     see lua/books.lua
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -21,7 +19,9 @@ from weighbridge.core.ledger import (
     Charge,
     Counter,
     Counters,
+    Ended,
     Entries,
+    Extend,
     Granted,
     Hold,
     Moved,
@@ -35,35 +35,18 @@ from weighbridge.core.ledger import (
     State,
     Verb,
 )
-from weighbridge.core.shelves import Fetch, Look, Put, Version
+from weighbridge.ledger import papers
+from weighbridge.ledger.commands import Command, Keys, Word, pairs
 from weighbridge.ledger.door import check
-from weighbridge.ledger.journal import document_of, document_text, entry_of, entry_text
-from weighbridge.ledger.upkeep import Upkeep, placed
+from weighbridge.ledger.journal import entry_of, entry_text
+from weighbridge.ledger.upkeep import Upkeep, placed, window
+
+__all__ = ["ROOT", "Command", "Keys", "Wire", "Word"]
 
 ROOT = "0"
 """The root of everything on a single node."""
-
-Word = str | int | bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The names of one root's records."""
-
-    prefix: str
-    root: str
-
-    def of(self, *parts: str) -> tuple[str, ...]:
-        return tuple(f"{self.prefix}:{{{self.root}}}:{part}" for part in parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What a client sends: a script by its verb, or (script "") a plain command in `args`."""
-
-    script: str
-    keys: tuple[str, ...]
-    args: tuple[Word, ...]
+BESIDES = (b"b:", b"o:")
+"""What lies beside what is spent and held: bases and histories."""
 
 
 class Wire:
@@ -95,19 +78,27 @@ class Wire:
             args += _hold_words(hold)
         return Command("reserve", self._money(root)[:4], tuple(args))
 
+    def _extend(self, verb: Extend, root: str) -> Command:
+        args = [*self._terms(verb.now), verb.id, verb.units, self._upkeep.sweep_short]
+        for hold in verb.holds:
+            args += _hold_words(hold)
+        return Command("extend", self._money(root)[:4], tuple(args))
+
     def _settle(self, verb: Settle, root: str) -> Command:
         entry = "" if verb.entry is None else entry_text(verb.entry, verb.charges)
-        args = [*self._terms(verb.now), verb.id, entry, self._upkeep.journal_cap]
+        output: Word = "" if verb.output is None else verb.output
+        upkeep = self._upkeep
+        args = [*self._terms(verb.now), verb.id, entry, upkeep.journal_cap, upkeep.fold, output, len(verb.charges)]
         for charge in verb.charges:
             args += _charge_words(charge)
-        return Command("settle", self._money(root), tuple(args))
+        return Command("settle", self._money(root), (*args, *verb.histories))
 
     def _renew(self, verb: Renew, root: str) -> Command:
         return Command("renew", self._money(root)[:4], (*self._terms(verb.now), verb.id, verb.lease_ms))
 
     def _peek(self, verb: Peek, root: str) -> Command:
         key = self._money(root)[0]
-        fields = [f"{kind}:{placed(counter)[0]}" for counter in verb.counters for kind in "sh"]
+        fields = [f"{kind}:{name}" for counter in verb.counters for name in window(counter) for kind in "sh"]
         # A command needs a field at least: one that never is stands in for none.
         return Command("", (key,), ("HMGET", key, *(fields or [""])))
 
@@ -124,34 +115,12 @@ class Wire:
         start = f"({verb.after}" if verb.after else str(verb.since)
         return Command("", (key,), ("XRANGE", key, start, "+", "COUNT", verb.most))
 
-    def _shelf(self, shelf: str) -> tuple[str, str]:
-        documents, version = Keys(self._prefix, shelf).of("policies", "policies:version")
-        return documents, version
-
-    def _fetch(self, verb: Fetch, root: str) -> Command:
-        key, _ = self._shelf(verb.shelf)
-        return Command("", (key,), ("HGETALL", key))
-
-    def _look(self, verb: Look, root: str) -> Command:
-        key, _ = self._shelf(verb.shelf)
-        return Command("", (key,), ("HGET", key, verb.name))
-
-    def _version(self, verb: Version, root: str) -> Command:
-        _, key = self._shelf(verb.shelf)
-        return Command("", (key,), ("GET", key))
-
-    def _put(self, verb: Put, root: str) -> Command:
-        args: list[Word] = ["1" if verb.only_if_empty else "", len(verb.documents)]
-        for name, document in verb.documents.items():
-            args += (name, document_text(document, f"{verb.shelf} {name!r}"))
-        return Command("put", self._shelf(verb.shelf), (*args, *verb.drop))
-
 
 def _hold_words(hold: Hold) -> tuple[Word, ...]:
     counter = hold.counter
     field, purge = placed(counter)
     limit: Word = "" if hold.limit is None else hold.limit
-    return (field, limit, hold.fixed, hold.per_output, counter.start, counter.end, purge)
+    return (field, limit, hold.fixed, hold.per_output, counter.start, counter.end, purge, hold.history)
 
 
 def _charge_words(charge: Charge) -> tuple[Word, ...]:
@@ -171,28 +140,37 @@ def _states(numbers: Sequence[int]) -> tuple[State, ...]:
     return tuple(map(State, numbers[::2], numbers[1::2]))
 
 
-def _reserved(verb: Reserve, command: Command, reply: Any) -> Granted | Short | Moved:
+def _reserved(verb: Reserve | Extend, command: Command, reply: Any) -> Granted | Short | Moved | Ended:
     match reply:
-        case [b"granted", int(now), int(units), list(states)]:
-            return Granted(units, _states(states), now, units)
+        case [b"granted", int(now), int(units), int(covered), list(states)]:
+            return Granted(units, _states(states), now, covered)
         case [b"short", int(now), int(fits), list(lacking), list(states)]:
             return Short(_states(states), tuple(lacking), fits, now)
         case [b"moved", int(now)]:
             return Moved(now)
+        case [b"ended", int(now)]:
+            return Ended(now)
     raise ValueError(f"the answer {reply!r}")
 
 
 def _settled(verb: Settle, command: Command, reply: Any) -> Settled:
-    how, now = reply
-    return Settled(how.decode(), now)
+    how, now, states = reply
+    return Settled(how.decode(), now, _states(states))
 
 
 def _peeked(verb: Peek, command: Command, reply: Any) -> tuple[State, ...]:
-    return _states([_amount(text) for text in reply[: 2 * len(verb.counters)]])
+    amounts = iter(map(_amount, reply))
+    looked = (_states([next(amounts) for _ in range(2 * len(window(counter)))]) for counter in verb.counters)
+    return tuple(map(_together, looked))
+
+
+def _together(states: tuple[State, ...]) -> State:
+    spent, held = sum(state.spent for state in states), sum(state.held for state in states)
+    return State(min(spent, LARGEST), min(held, LARGEST))
 
 
 def _counted(verb: Counters, command: Command, reply: Any) -> tuple[tuple[Counter, State], ...]:
-    found = {name.decode(): _amount(text) for name, text in _pairs(reply)}
+    found = {name.decode(): _amount(text) for name, text in pairs(reply) if name[:2] not in BESIDES}
     kept = ((Counter.parse(name), name) for name in sorted({name[2:] for name in found}))
     return tuple(
         (counter, State(found.get(f"s:{name}", 0), found.get(f"h:{name}", 0)))
@@ -202,51 +180,37 @@ def _counted(verb: Counters, command: Command, reply: Any) -> tuple[tuple[Counte
 
 
 def _opened(verb: OpenHolds, command: Command, reply: Any) -> tuple[tuple[str, int], ...]:
-    return tuple((name.decode(), int(float(ends))) for name, ends in _pairs(reply))
+    return tuple((name.decode(), int(float(ends))) for name, ends in pairs(reply))
 
 
 def _journaled(verb: Entries, command: Command, reply: Any) -> tuple[Any, ...]:
     return tuple(entry_of(fields[1], cursor.decode()) for cursor, fields in reply)
 
 
-def _fetched(verb: Fetch, command: Command, reply: Any) -> dict[str, Any]:
-    key = command.keys[0]
-    named = ((name.decode(), text) for name, text in _pairs(reply))
-    return {name: document_of(text, f"{key} {name}") for name, text in sorted(named)}
-
-
-def _looked(verb: Look, command: Command, reply: Any) -> Any:
-    return None if reply is None else document_of(reply, f"{command.keys[0]} {verb.name}")
-
-
-def _pairs(reply: Sequence[Any]) -> zip[tuple[Any, Any]]:
-    return zip(reply[::2], reply[1::2], strict=True)
+def _paper(encode: Callable[[Any, str], Command]) -> Callable[[Wire, Any, str], Command]:
+    return lambda wire, verb, root: encode(verb, wire._prefix)
 
 
 ENCODERS: Mapping[type, Callable[[Wire, Any, str], Command]] = {
     Reserve: Wire._reserve,
+    Extend: Wire._extend,
     Settle: Wire._settle,
     Renew: Wire._renew,
     Peek: Wire._peek,
     Counters: Wire._counters,
     OpenHolds: Wire._open_holds,
     Entries: Wire._entries,
-    Fetch: Wire._fetch,
-    Look: Wire._look,
-    Version: Wire._version,
-    Put: Wire._put,
+    **{verb: _paper(encoder) for verb, encoder in papers.ENCODERS.items()},
 }
 
 DECODERS: Mapping[type, Callable[[Any, Command, Any], Any]] = {
     Reserve: _reserved,
+    Extend: _reserved,
     Settle: _settled,
     Renew: lambda verb, command, reply: reply == 1,
     Peek: _peeked,
     Counters: _counted,
     OpenHolds: _opened,
     Entries: _journaled,
-    Fetch: _fetched,
-    Look: _looked,
-    Version: lambda verb, command, reply: _amount(reply),
-    Put: lambda verb, command, reply: int(reply),
+    **papers.DECODERS,
 }

@@ -49,9 +49,7 @@ WEATHER = {
     "description": "Get the current weather in a given location",
     "input_schema": {
         "type": "object",
-        "properties": {
-            "location": {"type": "string", "description": "The city and state, e.g. San Francisco, CA"}
-        },
+        "properties": {"location": {"type": "string", "description": "The city and state, e.g. San Francisco, CA"}},
         "required": ["location"],
     },
 }

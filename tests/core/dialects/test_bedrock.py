@@ -101,9 +101,7 @@ def test_the_rest_of_a_request() -> None:
                 "toolChoice": {"tool": {"name": "f"}},
             },
             "inferenceConfig": {"maxTokens": 2000, "temperature": 0},
-            "outputConfig": {
-                "textFormat": {"structure": {"jsonSchema": {"name": "S", "schema": json.dumps(schema)}}}
-            },
+            "outputConfig": {"textFormat": {"structure": {"jsonSchema": {"name": "S", "schema": json.dumps(schema)}}}},
             "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 1024}},
             "serviceTier": {"type": "flex"},
         },
@@ -138,8 +136,10 @@ def test_bad_bodies_are_refused(body: dict[str, Any]) -> None:
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from((*BLOCKS, "text", "toolUse", "source", "role", "content")), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from((*BLOCKS, "text", "toolUse", "source", "role", "content")), inner, max_size=3)
+    ),
     max_leaves=10,
 )
 

@@ -117,5 +117,5 @@ def _tell_worth(tried: Mapping[str, Accuracy], held: int, reached: int) -> None:
         show.line(f"On {held:,} bills held out while the rest was fitted ({reached:,} of them have a line):")
         show.table(
             ("", *COLUMNS[1:]),
-            [(name.replace("_", ", "), f"{line.n:,}", *figures(line)) for name, line in tried.items()]
+            [(name.replace("_", ", "), f"{line.n:,}", *figures(line)) for name, line in tried.items()],
         )

@@ -156,9 +156,7 @@ def _small(response: aiohttp.ClientResponse) -> bool:
     return response.content_length is not None and response.content_length <= SMALL_ANSWER
 
 
-def _failed(
-    error: Exception, begun: bool, provider: Provider, dialect: str, passage: Passage | None
-) -> reply.Reply:
+def _failed(error: Exception, begun: bool, provider: Provider, dialect: str, passage: Passage | None) -> reply.Reply:
     """A provider without an answer.  What failed before its first byte costs nothing; a silence that we
     ended, or a body that broke off, may have been generated and billed all the same."""
     words = None if begun else next((words for kind, words in FREE.items() if isinstance(error, kind)), None)

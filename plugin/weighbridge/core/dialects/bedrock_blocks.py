@@ -132,7 +132,6 @@ def _found(value: Json, where: str) -> Iterator[Part]:
         yield Text(need(piece, "text", str, f"{where}content[{i}]."))
 
 
-
 _BLOCKS: Mapping[str, Callable[[Json, str], Iterator[Part]]] = {
     "text": _text,
     "json": _json,

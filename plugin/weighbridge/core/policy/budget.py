@@ -87,9 +87,7 @@ def counter(policy: Policy, facts: Facts, now: int) -> Counter:
 
 
 @lru_cache(maxsize=16_384)
-def _counter(
-    policy: str, unit: Unit, window: str, scope: tuple[tuple[str, str], ...], start: int, end: int
-) -> Counter:
+def _counter(policy: str, unit: Unit, window: str, scope: tuple[tuple[str, str], ...], start: int, end: int) -> Counter:
     """The same counter serves every call of its scope until its window ends."""
     return Counter(policy, unit, window, scope, start, end)
 

@@ -1,7 +1,7 @@
--- renew.lua: lengthen an open hold's lease.  Version 1.  After sweep.lua, but sweeps nothing.
+-- renew.lua: lengthen an open hold's lease.  Version 1.  After books.lua; sweeps nothing.
 --
 --   KEYS  1 counters  2 holds  3 leases  4 due
---   ARGV  1-3 as in sweep.lua  4 id  5 lease in ms, from now
+--   ARGV  1-3 as in books.lua  4 id  5 lease in ms, from now
 --   returns  1, or 0 where the hold is no longer open or its lease is over
 --
 -- A lease is never shortened.
