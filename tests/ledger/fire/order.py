@@ -15,6 +15,8 @@ from pathlib import Path
 from weighbridge.core.ledger import Counter
 
 Write = Sequence[str]
+Fresh = dict[str, set[str]]
+"""Ids admitted or extended, with the fields on which."""
 LimitOf = Callable[[Counter], int | None]
 
 
@@ -80,7 +82,7 @@ class Books:
         """Apply a transaction and look at what it touched."""
         self.steps += 1
         touched: set[str] = set()
-        fresh: set[str] = set()
+        fresh: Fresh = {}
         for command, key, *rest in writes:
             kind = key.rpartition(":")[2]
             if action := ACTIONS.get((command.upper(), kind)):
@@ -90,8 +92,8 @@ class Books:
                 if self.numbers.get(f"{letter}:{name}", 0) != should[name]:
                     self.wrong.append(f"step {self.steps}: {letter}:{name} is not {should[name]}: {writes}")
         self.admitted += len(fresh)
-        for id in fresh:
-            for name in self.holds[id]:
+        for id, names in fresh.items():
+            for name in names:
                 self._within(id, name)
 
     def _within(self, id: str, name: str) -> None:
@@ -101,13 +103,13 @@ class Books:
         if limit is not None and taken > limit:
             self.wrong.append(f"step {self.steps}: {id} was admitted with {taken} of {limit} on {name}")
 
-    def _count(self, rest: Write, touched: set[str], fresh: set[str]) -> None:
+    def _count(self, rest: Write, touched: set[str], fresh: Fresh) -> None:
         for name, amount in zip(rest[::2], rest[1::2], strict=True):
             if name[:2] in ("s:", "h:"):
                 self.numbers[name] = int(amount)
                 touched.add(name[2:])
 
-    def _hold(self, rest: Write, touched: set[str], fresh: set[str]) -> None:
+    def _hold(self, rest: Write, touched: set[str], fresh: Fresh) -> None:
         for id, record in zip(rest[::2], rest[1::2], strict=True):
             _, state, *words = record.split(" ")
             # After the output granted come pairs of a counter's field and an amount.
@@ -116,17 +118,18 @@ class Books:
             after = dict(zip(pairs[::2], map(int, pairs[1::2]), strict=True)) if state == "open" else {}
             if state == "open":
                 self.holds[id] = after
-                fresh.add(id)
+                # An extension is held to the limits of what it adds to.
+                fresh[id] = {name for name, amount in after.items() if amount > before.get(name, -1)}
             self.held.subtract(before)
             self.held.update(after)
             touched.update(before, after)
 
-    def _forget_hold(self, rest: Write, touched: set[str], fresh: set[str]) -> None:
+    def _forget_hold(self, rest: Write, touched: set[str], fresh: Fresh) -> None:
         for id in rest:
             if id in self.holds:
                 self.wrong.append(f"step {self.steps}: {id} was forgotten while open")
 
-    def _journal(self, rest: Write, touched: set[str], fresh: set[str]) -> None:
+    def _journal(self, rest: Write, touched: set[str], fresh: Fresh) -> None:
         line = json.loads(rest[-1])
         self.journal.append(line["id"])
         for name, amount in line["charges"]:
@@ -134,7 +137,7 @@ class Books:
             touched.add(name)
 
 
-Action = Callable[[Books, Write, set[str], set[str]], None]
+Action = Callable[[Books, Write, set[str], Fresh], None]
 ACTIONS: Mapping[tuple[str, str], Action] = {
     ("HSET", "counters"): Books._count,
     ("HSET", "holds"): Books._hold,

@@ -181,7 +181,7 @@ def take_all_that_is_left(store: Store, limits: Callable[[Counter], int | None])
     for counter, state in store.run(Counters()):
         limit = limits(counter)
         if limit is None or state.spent > limit or counter.end:
-            continue
+            continue  # of windows that ended nothing is left
         tried += 1
         answer = store.run(Reserve(f"all of {counter.field}"[:200], (Hold(counter, limit, limit - state.spent),)))
         assert isinstance(answer, Granted), f"a phantom refusal: {answer} on {counter.field}"
