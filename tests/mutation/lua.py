@@ -111,6 +111,8 @@ class Hunt:
             items.sort(key=lambda item: -self.killers[item.nodeid])
         else:
             self.survivors.append(mutant)
+            if mutant.line and (mutant.file, mutant.was, mutant.now) not in EQUIVALENT:
+                print(f"survived {mutant.file}:{mutant.line}\n    {mutant.was}\n    {mutant.now}", flush=True)
 
 
 def _asks_the_store(item: Any) -> bool:
@@ -192,8 +194,6 @@ def _report(hunt: Hunt) -> int:
     keys = {(m.file, m.was, m.now) for m in hunt.hunted}
     alive = {(m.file, m.was, m.now) for m in hunt.survivors}
     unknown = [m for m in hunt.survivors if (m.file, m.was, m.now) not in EQUIVALENT]
-    for mutant in unknown:
-        print(f"SURVIVED {mutant.file}:{mutant.line}\n    {mutant.was}\n    {mutant.now}")
     files = {m.file for m in hunt.hunted}
     stale = [key for key in EQUIVALENT if key[0] in files and key not in alive]
     for key in stale:
