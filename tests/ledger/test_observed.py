@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.servers import Server
+from ledger.servers import Proxy, Server
 from ledger.stores import fresh
 from weighbridge.core.history import History, bin_of, edge
 from weighbridge.core.ledger import (
@@ -38,7 +40,7 @@ def observed(limit: int | None = 1000, history: str = H) -> Hold:
     return Hold(USD, limit, 5, 1000, history)
 
 
-def teach(store: Store, outputs: list[int], *histories: str, now: int = 0) -> None:
+def teach(store: Store, outputs: list[int], *histories: str, now: int | None = 0) -> None:
     for number, output in enumerate(outputs):
         verb = Settle(f"{histories} {now} {number}", output=output, histories=histories or (H,), now=now)
         assert store.run(verb).outcome == "late"
@@ -223,15 +225,40 @@ def test_a_hold_whose_lease_is_over_before_anybody_looked(store: Store) -> None:
     assert store.run(Extend("r", holds, 100, now=LEASE)) == Ended(LEASE)
 
 
-@given(outputs=st.lists(st.one_of(st.integers(0, 70), st.integers(0, LARGEST)), min_size=15, max_size=60))
+def test_a_lost_reply_extends_once(opened: Callable[..., Store], server: Server) -> None:
+    proxy = Proxy(server.socket)
+    try:
+        store = opened(proxy.url)
+        teach(store, [40] * 20, now=None)
+        assert isinstance(store.run(Reserve("r", (observed(),), want=500, least=500)), Granted)
+        proxy.armed = True
+        extended = store.run(Extend("r", (observed(),), 100))
+        assert isinstance(extended, Granted)
+        assert (extended.covered, extended.states) == (100, (State(0, 105),))
+        assert proxy.dropped == 1
+    finally:
+        proxy.close()
+
+
+outputs = st.one_of(st.integers(0, 70), st.integers(0, LARGEST))
+
+
+@given(before=st.lists(outputs, min_size=200, max_size=255), after=st.lists(outputs, min_size=1, max_size=60))
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-def test_lua_keeps_the_same_integers(server: Server, outputs: list[int]) -> None:
-    store = RedisStore(server.url, prefix=(prefix := fresh()))
+def test_lua_keeps_the_same_integers(server: Server, before: list[int], after: list[int]) -> None:
+    """Halving included."""
     history = History()
-    for number, output in enumerate(outputs):
-        store.run(Settle(f"t{number}", output=output, histories=("h",), now=number))
-        history = history.after(output, number)
+    for output in before:
+        history = history.after(output, 7)
+    store = RedisStore(server.url, prefix=(prefix := fresh()))
     with server.client() as client:
-        record = client.hget(f"{prefix}:{{0}}:counters", "o:h")
+        client.hset(f"{prefix}:{{0}}:counters", "o:h", _record(history))
+        for number, output in enumerate(after):
+            store.run(Settle(f"t{number}", output=output, histories=("h",), now=number))
+            history = history.after(output, number)
+        assert client.hget(f"{prefix}:{{0}}:counters", "o:h") == _record(history)
     store.close()
-    assert record == " ".join(map(str, (1, history.at, *(n for pair in history.counts for n in pair))))
+
+
+def _record(history: History) -> str:
+    return " ".join(map(str, (1, history.at, *(number for pair in history.counts for number in pair))))

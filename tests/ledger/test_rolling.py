@@ -141,6 +141,17 @@ def test_buckets_are_forgotten_an_hour_after_the_last_window_that_saw_them(store
     assert dict(store.run(Counters())) == ({bucket(0): State(1, 0)} if kept else {})
 
 
+def test_a_bucket_that_is_no_whole_part_of_its_window(store: Store) -> None:
+    """2.5 buckets long: the three before are looked at."""
+    uneven = [Counter("calls", "tokens", "rolling", (), n * SECOND, (n + 1) * SECOND, 2500) for n in range(5)]
+    store.run(Settle("r", (Charge(uneven[0], 7),), now=500))
+    assert store.run(Peek(tuple(uneven))) == (*[State(7, 0)] * 4, State(0, 0))
+    for number, seen in ((3, State(7, 1)), (4, State(0, 2))):
+        answer = store.run(Reserve(f"r{number}", (Hold(uneven[number], 9, 1),), now=number * SECOND))
+        assert isinstance(answer, Granted) and answer.states == (seen,)
+    assert store.run(Settle("s", (Charge(uneven[0], 1),), now=4500)).states == (State(8, 1),)
+
+
 def test_windows_of_one_scope_keep_apart(store: Store) -> None:
     day = Counter("calls", "tokens", "rolling 1m", (("team", "a|b"),), 0, 10**12)
     other = Counter("calls", "tokens", "rolling 2m", (("team", "a|b"),), FIRST * SECOND, FIRST * SECOND + 2000, 120_000)

@@ -100,13 +100,13 @@ local function load_window(field, wanted)
   local length, back = past - first, math.ceil(string.sub(span, 2) / (past - first))
   local on = math.min(math.max(math.floor((now - first) / length), 0), back)
   local spents, helds, names = 's:' .. name, 'h:' .. name, {}
-  local until_ = text(first + (on + 1) * length)
+  local till = text(first + (on + 1) * length)
   for start = first + on * length, first + (on - back) * length, -length do
     local from = text(start)
-    local bounds = from .. '|' .. until_ .. span
+    local bounds = from .. '|' .. till .. span
     names[#names + 1] = spents .. bounds
     names[#names + 1] = helds .. bounds
-    until_ = from
+    till = from
   end
   local values, found = read('HMGET', COUNTERS, unpack(names)), {}
   for i = 1, #names, 2 do
