@@ -113,6 +113,12 @@ def test_a_window_of_a_millisecond(store: Store) -> None:
     assert isinstance(store.run(Reserve("r", (Hold(instant, 5, 1),), now=0)), Granted)
 
 
+def test_a_thousandth_more_is_one_more(store: Store) -> None:
+    assert store.run(Reserve("r", (Hold(A, 9, 0, 1),), want=1001, least=1001, now=0)) == Granted(
+        1001, (State(0, 2),), 0, 1001
+    )
+
+
 def test_an_id_whose_tombstone_is_forgotten_in_the_same_step(store: Store) -> None:
     store.run(Settle("r", now=0))
     later = UPKEEP.retention_ms

@@ -121,7 +121,7 @@ def _live(dice: Random, name: str, asked: tuple[Hold, ...], granted: Granted, le
     tell("settling", name)
     answer = yield from _insist(verb, GIVES_UP)
     if answer is not None:
-        tell("settled", name, answer.outcome)
+        tell("settled", name, answer.outcome, time())
     if answer is not None and dice.random() < 0.1:
         answer = yield verb
         tell("settled again", name, getattr(answer, "outcome", ""))
