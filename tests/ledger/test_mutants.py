@@ -29,6 +29,7 @@ from weighbridge.core.ledger import (
 )
 from weighbridge.core.shelves import Fetch, Put
 from weighbridge.ledger import Store
+from weighbridge.ledger.roots import Void
 from weighbridge.ledger.upkeep import Upkeep
 
 MINUTE, HOUR = 60_000, 3_600_000
@@ -199,6 +200,25 @@ def test_no_extension_without_a_record_or_lease(opened: Callable[..., Store], se
     for name in ("no lease", "ended", "no record"):
         assert store.run(Renew(name)) is False
         assert isinstance(store.run(Extend(name, holds, 5)), Ended)
+
+
+def test_void_leaves_nothing_behind(opened: Callable[..., Store], server: Server) -> None:
+    prefix = fresh()
+    store = opened(server.url, prefix=prefix)
+    store.run(Reserve("other", (Hold(A, 100, 10), Hold(B, 100, 20))))
+    with server.client() as client:
+        keys = [f"{prefix}:{{0}}:{name}" for name in ("holds", "leases")]
+        before = client.hkeys(keys[0]), client.zrange(keys[1], 0, -1)
+        store.run(Reserve("r", (Hold(A, 100, 3), Hold(B, 100, 4))))
+        assert store.run(Void("r")) is True
+        assert (client.hkeys(keys[0]), client.zrange(keys[1], 0, -1)) == before
+    assert peek(store, A, B) == [(0, 10), (0, 20)]
+    assert store.run(Void("r")) is False
+    store.run(Settle("ended", (Charge(A, 1),)))
+    assert store.run(Void("ended")) is False
+    assert store.run(Settle("ended", (Charge(A, 1),))).outcome == "already"
+    assert isinstance(store.run(Reserve("r", (Hold(A, 100, 5),))), Granted)
+    assert peek(store, A) == [(1, 15)]
 
 
 def test_teaches_the_histories_named_and_no_other(opened: Callable[..., Store], server: Server) -> None:
