@@ -145,6 +145,23 @@ def taught(store: Store) -> None:
         store.run(Settle(f"seen{number}", now=0, output=8, histories=("h",)))
 
 
+def test_two_of_thirty_eight_are_more_than_five_percent(store: Store) -> None:
+    for number in range(38):
+        store.run(Settle(f"s{number}", now=0, output=100 if number < 2 else 8, histories=("h",)))
+    answer = store.run(Reserve("r", (Hold(A, None, 0, 1000, "h"),), want=500, now=0))
+    assert answer == Granted(500, (State(0, 128),), 0, 128)
+
+
+def test_a_history_is_halved_when_it_is_full(opened: Callable[..., Store], server: Server) -> None:
+    prefix = fresh()
+    store, records = opened(server.url, prefix=prefix), []
+    with server.client() as client:
+        for number in range(256):
+            store.run(Settle(f"s{number}", now=7, output=8, histories=("h",)))
+            records.append(client.hget(f"{prefix}:{{0}}:counters", "o:h"))
+    assert records[:2] + records[-2:] == ["1 7 5 1", "1 7 5 2", "1 7 5 255", "1 7 5 128"]
+
+
 def test_extends_by_one_token(store: Store) -> None:
     taught(store)
     holds = (Hold(A, 100, 0, 1000, "h"),)

@@ -63,24 +63,33 @@ def fleet(folder: Path, request: Any) -> Iterator[Any]:
         running.stop()
 
 
-def played(
-    scene: Scene, once: dict[str, Callable[[], None]], flushed: list[Node], roots: int = 1
-) -> tuple[Store, set[str]]:
-    """A store after the fire, and the ids of settlements that were acknowledged and are not there."""
+def opened(scene: Scene) -> Store:
+    return open_store(scene.url, clock=lambda: int(time() * 1000), directory=scene.folder, timeout=10)
+
+
+def burn(scene: Scene, once: dict[str, Callable[[], None]], flushed: list[Node]) -> None:
+    """Play a scene, watched."""
 
     def flush() -> None:
         for node in flushed:
             with suppress(redis.RedisError), redis.Redis(port=node.port, socket_timeout=1) as client:
                 client.script_flush()
 
-    store = open_store(scene.url, clock=lambda: int(time() * 1000), directory=scene.folder, timeout=10)
+    store = opened(scene)
     observer = Observer(store, scene)
     try:
         scene.play({"SCRIPT FLUSH": flush}, once)
     finally:
         observer.close()
+        store.close()
         scene.stop()
     assert observer.wrong == []
+    print(f"\n{scene.done()} operations, {observer.looks} looks, {dict(scene.happened)}")
+
+
+def judged(scene: Scene, roots: int) -> set[str]:
+    """The ids of settlements that were acknowledged and are not there; everything else is as it must be."""
+    store = opened(scene)
     journal = entries(store)
     ids = [entry.id for entry in journal]
     assert len(ids) == len(set(ids))
@@ -91,9 +100,9 @@ def played(
     leases_over(store)
     assert take_all_that_is_left(store, scene.limit_of) >= 5
     nothing_held(store)
-    print(f"\ncharged in the journal and not on the counter, for processes that died between two roots: {missing}")
-    print(f"{scene.done()} operations, {len(ids)} settlements, {observer.looks} looks, {dict(scene.happened)}")
-    return store, acknowledged - set(ids)
+    store.close()
+    print(f"{len(ids)} settlements; in the journal and not on the counter, of the dead between two roots: {missing}")
+    return acknowledged - set(ids)
 
 
 def ended_before(scene: Scene, moment: float) -> Callable[[str], bool]:
@@ -138,10 +147,10 @@ def test_a_failover_in_the_middle(folder: Path, fleet: Watch, how: str) -> None:
 
     # Beside the scene, in which workers go on dying.
     stepping_down = threading.Thread(target=step_down)
-    store, lost = played(scene, {"failover": fail}, [fleet.primary, fleet.replica])
+    burn(scene, {"failover": fail}, [fleet.primary, fleet.replica])
     if how != "killed":
         stepping_down.join()
-    store.close()
+    lost = judged(scene, roots=1)
     gone = ended_before(scene, times[-1] + DEADLINE)
     print(f"{how}: two primaries for {times[-1] - times[0]:.1f} s; {len(lost)} acknowledged settlements are lost")
     assert [id for id in lost if not gone(id)] == []
@@ -150,9 +159,8 @@ def test_a_failover_in_the_middle(folder: Path, fleet: Watch, how: str) -> None:
 @pytest.mark.parametrize("fleet", [Cluster], indirect=True)
 def test_a_slot_migration_in_the_middle(folder: Path, fleet: Cluster) -> None:
     scene = Scene(fleet.url, folder, OPERATIONS)
-    store, lost = played(scene, {"migration": lambda: migrate(fleet)}, fleet.nodes, roots=64)
-    store.close()
-    assert lost == set()
+    burn(scene, {"migration": lambda: migrate(fleet)}, fleet.nodes)
+    assert judged(scene, roots=64) == set()
 
 
 def migrate(fleet: Cluster) -> None:
