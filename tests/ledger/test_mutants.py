@@ -162,6 +162,19 @@ def test_a_history_is_halved_when_it_is_full(opened: Callable[..., Store], serve
     assert records[:2] + records[-2:] == ["1 7 5 1", "1 7 5 2", "1 7 5 255", "1 7 5 128"]
 
 
+def test_a_history_is_due_forty_days_after_and_begins_anew(opened: Callable[..., Store], server: Server) -> None:
+    prefix, kept = fresh(), 40 * 24 * HOUR
+    store = opened(server.url, prefix=prefix)
+    with server.client() as client:
+        store.run(Settle("s", now=7, output=8, histories=("h",)))
+        store.run(Settle("t", now=8, output=8, histories=("h",)))
+        due = client.zrange(f"{prefix}:{{0}}:due", 0, -1, withscores=True)
+        assert dict(due)["oh"] == 7 + kept
+        client.hset(f"{prefix}:{{0}}:counters", "o:h", "1 7 5 2")
+        store.run(Settle("u", now=7 + kept, output=8, histories=("h",)))
+        assert client.hget(f"{prefix}:{{0}}:counters", "o:h") == f"1 {7 + kept} 5 1"
+
+
 def test_extends_by_one_token(store: Store) -> None:
     taught(store)
     holds = (Hold(A, 100, 0, 1000, "h"),)

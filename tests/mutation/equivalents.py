@@ -81,20 +81,91 @@ EXTEND: Rows = {
     (_EXTENDS, "if amount >= 0 or not amounts[field] then"): "adding nothing changes nothing",
     (_EXTENDS, "if amount > 0 or  amounts[field] then"): "a counter new to the call that needs nothing holds nothing",
 }
+_HISTORY = (
+    "if words[1] ~= '1' or not words[4] or #words % 2 == 1 then"
+    " corrupt(COUNTERS, 'o:' .. name .. ' is not a history') end"
+)
+_HEARD = "for i = first, math.min(first + CHUNK - 1, #names) do some[#some + 1] = 'o:' .. names[i] end"
+_FEW = "a call names 500 histories at most, a chunk is 1000"
 HISTORIES: Rows = {
     (
         "local ENOUGH, FULL, BINS = 20, 256, 128",
         "local ENOUGH, FULL, BINS = 20, 256, 127",
     ): "the largest output, 2^53, lies in bin 105",
+    (_HISTORY, _HISTORY.replace("words[4]", "words[3]")): "a record of three words is refused for being odd",
+    **{
+        (_HISTORY, _HISTORY.replace("#words % 2 == 1", odd)): "a bin without a count has the count 0, which is refused"
+        for odd in ("#words * 2 == 1", "#words % 1 == 1", "#words % 2 == 2")
+    },
     (
-        "if words[1] ~= '1' or not words[4] or #words % 2 == 1 then"
-        " corrupt(COUNTERS, 'o:' .. name .. ' is not a history') end",
-        "if words[1] ~= '1' or not words[3] or #words % 2 == 1 then"
-        " corrupt(COUNTERS, 'o:' .. name .. ' is not a history') end",
-    ): "a record of three words is refused for being odd",
+        "local history, last = { at = amount(words[2], COUNTERS, 'o:' .. name), counts = {} }, -1",
+        "local history, last = { at = amount(words[2], COUNTERS, 'o:' .. name), counts = {} }, -2",
+    ): "both are before bin 0",
+    **{(_HEARD, _HEARD.replace("- 1", other)): _FEW for other in ("+ 1", "- 2", "- 0")},
+    **{
+        ("for bin = 0, BINS - 1 do", f"for bin = 0, BINS {other} do"): "bins beyond 105 are empty"
+        for other in ("+ 1", "- 2", "- 0")
+    },
+}
+_TYPE = "if type(reply) == 'table' and reply.err then error('CORRUPT ' .. key .. ' ' .. reply.err .. ';', 0) end"
+_VERSION = "if not string.match(version, '^%d+$') then error('CORRUPT ' .. KEYS[2] .. ' is not a version;', 0) end"
+PUT: Rows = {
+    (_TYPE, _TYPE.replace("';', 0", "';x', 0")): "what follows the semicolon is not read",
+    (_TYPE, _TYPE.replace("';', 0", "';', 1")): _LEVEL,
+    (_VERSION, _VERSION.replace("', 0", "', 1")): _LEVEL,
+    (
+        "for i = 3, first_dropped - 1, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end",
+        "for i = 3, first_dropped - 2, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end",
+    ): _PAST_END,
+}
+RENEW: Rows = {(_ENDS, _ENDS_X): _NO_NUMBER}
+RESERVE: Rows = {
+    ("if #heard > 0 then expect() end", "if #heard >= 0 then expect() end"): _AGAIN,
+    (
+        "local units = most_units(0, want, need)",
+        "local units = most_units(1, want, need)",
+    ): "where less than all fits it is found again after others were ended",
+}
+_ID = "if ARGV[1] == '' then return '*' end"
+_LAST = "local last = read('XREVRANGE', JOURNAL, '+', '-', 'COUNT', 1)[1]"
+_WHOLE = "if number < 0 or number > LARGEST or number ~= math.floor(number) then return nil end"
+_OLDEST = "local oldest = over > 0 and read('XRANGE', JOURNAL, '-', '+', 'COUNT', over) or {}"
+_FIELDS = "for i = 10, HISTORIES - 1, 3 do fields[#fields + 1] = ARGV[i] end"
+_CHARGES = "for i = 10, HISTORIES - 1, 3 do add(ARGV[i], tonumber(ARGV[i + 1]), 0, tonumber(ARGV[i + 2])) end"
+SETTLE: Rows = {
+    (_ID, _ID.replace("ARGV[1]", "ARGV[2]")): "the rule for a clock that is given fits the server's own as well",
+    (_ID, _ID.replace("''", "'x'")): "the rule for a clock that is given fits the server's own as well",
+    (_LAST, _LAST.replace("1)", "2)")): "the first of two is the first of one",
+    (_WHOLE, _WHOLE.replace("floor", "ceil")): "a whole number is its floor and its ceiling",
+    (_OLDEST, _OLDEST.replace("over > 0", "over >= 0")): "a range of no entries is empty",
+    (_ENDS, _ENDS_X): _NO_NUMBER,
+    (
+        "if holds[id].state == 'open' then give_back(id, 'ended') end",
+        "if holds[id].state == 'open' then give_back(id, 'endedx') end",
+    ): _BURIED,
+    (_FIELDS, _FIELDS.replace("- 1", "- 2")): _PAST_END,
+    (_CHARGES, _CHARGES.replace("- 1", "- 2")): _PAST_END,
+}
+_GIVES = "if not book[hold.amounts[i]].new then add(hold.amounts[i], 0, -hold.amounts[i + 1], 0) end"
+_KIND = "local forget = FORGET[string.sub(member, 1, 1)] or corrupt(DUE, member .. ' is of no kind')"
+SWEEP: Rows = {
+    (_GIVES, _GIVES.replace(", 0) end", ", 1) end")): "only a new counter is given a time to be purged",
+    ("give_back(id, 'expired')", "give_back(id, 'expiredx')"): _BURIED,
+    (_KIND, _KIND.replace("1, 1", "0, 1")): "a text begins at 1, and so does what begins at 0",
+}
+VOID: Rows = {("give_back(id, 'ended')", "give_back(id, 'endedx')"): "the record is dropped right after"}
+FILES: Mapping[str, Rows] = {
+    "asked": ASKED,
+    "books": BOOKS,
+    "extend": EXTEND,
+    "histories": HISTORIES,
+    "put": PUT,
+    "renew": RENEW,
+    "reserve": RESERVE,
+    "settle": SETTLE,
+    "sweep": SWEEP,
+    "void": VOID,
 }
 EQUIVALENT: Mapping[tuple[str, str, str], str] = {
-    (f"{name}.lua", *lines): why
-    for name, rows in {"asked": ASKED, "books": BOOKS, "extend": EXTEND, "histories": HISTORIES}.items()
-    for lines, why in rows.items()
+    (f"{name}.lua", *lines): why for name, rows in FILES.items() for lines, why in rows.items()
 }
