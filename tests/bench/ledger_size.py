@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--teams", default="10,1000,100000,1000000")
     parser.add_argument("--ops", type=int, default=2000)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="wb") as folder:
+    with tempfile.TemporaryDirectory(prefix="wb", ignore_cleanup_errors=True) as folder:
         joined = join(Path(folder) / "data")
         grow(joined.url, [int(size) for size in options.teams.split(",")], options.ops)
         joined.close()

@@ -8,7 +8,6 @@ import pytest
 
 from ledger.servers import Server
 from ledger.stores import UPKEEP, fresh
-from weighbridge.core.errors import StoreCorrupt
 from weighbridge.core.ledger import (
     LARGEST,
     Charge,
@@ -30,7 +29,7 @@ from weighbridge.core.ledger import (
 from weighbridge.core.shelves import Fetch, Put
 from weighbridge.ledger import Store
 from weighbridge.ledger.roots import Void
-from weighbridge.ledger.upkeep import Upkeep
+from weighbridge.ledger.upkeep import Upkeep, purge_at
 
 MINUTE, HOUR = 60_000, 3_600_000
 A = Counter("a", "tokens", "lifetime", (("team", "t"),))
@@ -175,6 +174,33 @@ def test_a_history_is_due_forty_days_after_and_begins_anew(opened: Callable[...,
         assert client.hget(f"{prefix}:{{0}}:counters", "o:h") == f"1 {7 + kept} 5 1"
 
 
+TIMES = {"life": (0, 0, 0), "minute": (0, MINUTE, 0), "day": (1, 1 + 24 * HOUR, 0), "year": (9, 9 + 9000 * HOUR, 0)}
+TIMES |= {"rolling": (0, MINUTE, HOUR)}
+"""Start, end and span of windows of every kind."""
+
+
+@pytest.mark.parametrize("kind", TIMES)
+def test_a_base_whose_counter_lives_elsewhere(opened: Callable[..., Store], server: Server, kind: str) -> None:
+    """It is forgotten when the counter is."""
+    prefix, counter = fresh(), Counter("p", "tokens", "w", (("team", "t"),), *TIMES[kind])
+    store = opened(server.url, prefix=prefix, upkeep=Upkeep(journal_cap=1))
+    books, due, last = f"{prefix}:{{0}}:counters", f"{prefix}:{{0}}:due", f"c{counter.field}"
+    with server.client() as client:
+        store.run(Settle("s", (Charge(counter, 5),), Entry("s"), now=1))
+        client.hdel(books, f"s:{counter.field}", f"h:{counter.field}")
+        client.zrem(due, last)
+        store.run(Settle("t", (), Entry("t"), now=2))
+        assert client.hget(books, f"b:{counter.field}") == "5"
+        assert client.zscore(due, last) == (purge_at(counter) or None)
+        store.run(Settle("u", (Charge(counter, 5),), now=3))
+        client.hdel(books, f"s:{counter.field}", f"h:{counter.field}", f"b:{counter.field}")
+        store.run(Settle("v", (Charge(counter, 5),), Entry("v"), now=4))
+        client.hdel(books, f"s:{counter.field}", f"h:{counter.field}")
+        client.zrem(due, last)
+        store.run(Settle("w", (), Entry("w"), now=purge_at(counter) or 5))
+        assert client.hget(books, f"b:{counter.field}") == (None if counter.end else "5")
+
+
 def test_extends_by_one_token(store: Store) -> None:
     taught(store)
     holds = (Hold(A, 100, 0, 1000, "h"),)
@@ -276,37 +302,3 @@ def test_goes_by_the_servers_clock(opened: Callable[..., Store], server: Server)
 def test_documents_named_like_values(store: Store) -> None:
     store.run(Put("keys", {"1": "x", "b": 1}))
     assert store.run(Fetch("keys")) == {"1": "x", "b": 1}
-
-
-SAID = {
-    "a hold": (("HSET", "{0}:holds", "o", "rubbish"), Settle("o"), "{0}:holds o is not a hold"),
-    "a state": (("HSET", "{0}:holds", "o", "1 shut 5 5"), Settle("o"), "{0}:holds o is not a hold"),
-    "a type": (("SET", "{0}:holds", "x"), Settle("o"), "{0}:holds WRONGTYPE"),
-    "a bin": (
-        ("HSET", "{0}:counters", "o:h", "1 0 x 1"),
-        Settle("o", output=1, histories=("h",)),
-        "{0}:counters o:h is not an amount",
-    ),
-    "a count": (
-        ("HSET", "{0}:counters", "o:h", "1 0 1 x"),
-        Settle("o", output=1, histories=("h",)),
-        "{0}:counters o:h is not an amount",
-    ),
-    "documents": (("SET", "{keys}:policies", "x"), Put("keys", {}), "{keys}:policies WRONGTYPE"),
-    "a version's type": (("HSET", "{keys}:policies:version", "a", "b"), Put("keys", {}), "version WRONGTYPE"),
-    "a version": (("SET", "{keys}:policies:version", "x"), Put("keys", {}), "{keys}:policies:version is not a"),
-}
-"""What is broken -> by what, seen by what, and what the error says after the prefix."""
-
-
-@pytest.mark.parametrize("name", SAID)
-def test_the_error_says_which_key(opened: Callable[..., Store], server: Server, name: str) -> None:
-    (word, key, *rest), verb, said = SAID[name]
-    prefix = fresh()
-    store = opened(server.url, prefix=prefix)
-    with server.client() as client:
-        client.execute_command(word, f"{prefix}:{key}", *rest)
-    with pytest.raises(StoreCorrupt) as refused:
-        store.run(verb)
-    place = f"{prefix}:{said}" if said[0] == "{" else f"{prefix}:{{keys}}:policies:{said}"
-    assert str(refused.value).startswith(place)
