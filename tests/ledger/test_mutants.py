@@ -26,7 +26,6 @@ from weighbridge.core.ledger import (
     Settle,
     State,
 )
-from weighbridge.core.shelves import Fetch, Put
 from weighbridge.ledger import Store
 from weighbridge.ledger.roots import Void
 from weighbridge.ledger.upkeep import Upkeep, purge_at
@@ -297,8 +296,3 @@ def test_goes_by_the_servers_clock(opened: Callable[..., Store], server: Server)
             after = client.time()
             first, last = (seconds * 1000 + micros // 1000 for seconds, micros in (before, after))
             assert first - 1 <= now <= last + 1
-
-
-def test_documents_named_like_values(store: Store) -> None:
-    store.run(Put("keys", {"1": "x", "b": 1}))
-    assert store.run(Fetch("keys")) == {"1": "x", "b": 1}

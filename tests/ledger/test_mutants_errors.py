@@ -10,7 +10,7 @@ from ledger.servers import Server
 from ledger.stores import fresh
 from weighbridge.core.errors import StoreCorrupt
 from weighbridge.core.ledger import Settle
-from weighbridge.core.shelves import Put
+from weighbridge.core.shelves import Fetch, Put
 from weighbridge.ledger import Store
 
 SAID = {
@@ -45,3 +45,8 @@ def test_the_error_says_which_key(opened: Callable[..., Store], server: Server, 
         store.run(verb)
     place = f"{prefix}:{said}" if said[0] == "{" else f"{prefix}:{{keys}}:policies:{said}"
     assert str(refused.value).startswith(place)
+
+
+def test_documents_named_like_values(store: Store) -> None:
+    store.run(Put("keys", {"1": "x", "b": 1}))
+    assert store.run(Fetch("keys")) == {"1": "x", "b": 1}

@@ -132,7 +132,20 @@ _WHOLE = "if number < 0 or number > LARGEST or number ~= math.floor(number) then
 _OLDEST = "local oldest = over > 0 and read('XRANGE', JOURNAL, '-', '+', 'COUNT', over) or {}"
 _FIELDS = "for i = 10, HISTORIES - 1, 3 do fields[#fields + 1] = ARGV[i] end"
 _CHARGES = "for i = 10, HISTORIES - 1, 3 do add(ARGV[i], tonumber(ARGV[i + 1]), 0, tonumber(ARGV[i + 2])) end"
+_SECOND = "no window is a millisecond long, nor purged a millisecond after the epoch"
 SETTLE: Rows = {
+    (
+        "if span > 0 then return past + span + HOUR end",
+        "if span > 1 then return past + span + HOUR end",
+    ): _SECOND,
+    (
+        "if book[field].purged or (purge > 0 and purge <= now) then return true end",
+        "if book[field].purged or (purge > 1 and purge <= now) then return true end",
+    ): _SECOND,
+    (
+        "if purge > 0 then later('ZADD', DUE, text(purge), 'c' .. field) end",
+        "if purge > 1 then later('ZADD', DUE, text(purge), 'c' .. field) end",
+    ): _SECOND,
     (_ID, _ID.replace("ARGV[1]", "ARGV[2]")): "the rule for a clock that is given fits the server's own as well",
     (_ID, _ID.replace("''", "'x'")): "the rule for a clock that is given fits the server's own as well",
     (_LAST, _LAST.replace("1)", "2)")): "the first of two is the first of one",
@@ -149,6 +162,14 @@ SETTLE: Rows = {
 _GIVES = "if not book[hold.amounts[i]].new then add(hold.amounts[i], 0, -hold.amounts[i + 1], 0) end"
 _KIND = "local forget = FORGET[string.sub(member, 1, 1)] or corrupt(DUE, member .. ' is of no kind')"
 SWEEP: Rows = {
+    (
+        "if book[field].held > 0 then return now + HOUR end",
+        "if book[field].held > 0 then return now - HOUR end",
+    ): _AGAIN,
+    (
+        "if again then later('ZADD', DUE, text(again), member) else later('ZREM', DUE, member) end",
+        "if again then do end else later('ZREM', DUE, member) end",
+    ): _AGAIN,
     (_GIVES, _GIVES.replace(", 0) end", ", 1) end")): "only a new counter is given a time to be purged",
     ("give_back(id, 'expired')", "give_back(id, 'expiredx')"): _BURIED,
     (_KIND, _KIND.replace("1, 1", "0, 1")): "a text begins at 1, and so does what begins at 0",
