@@ -7,13 +7,13 @@ import itertools
 from time import monotonic
 from typing import Any, TypeVar
 
-from weighbridge.core.ledger import Counters, Verb
+from weighbridge.core.ledger import Counter, Counters, Verb
 from weighbridge.ledger import AsyncStore
 from weighbridge.ledger.commands import Command
 from weighbridge.ledger.driving import async_drive, drive
 from weighbridge.ledger.memory import AsyncMemoryStore, MemoryStore
 from weighbridge.ledger.redis import REDIS
-from weighbridge.ledger.roots import ALL, GENERAL
+from weighbridge.ledger.roots import ALL, GENERAL, root_of
 from weighbridge.ledger.travel import journey
 from weighbridge.ledger.upkeep import Upkeep
 
@@ -54,6 +54,12 @@ def bases(store: Any) -> dict[str, int]:
             if name.startswith(b"b:"):
                 total[name[2:].decode()] = total.get(name[2:].decode(), 0) + int(amount)
     return total
+
+
+def home(store: Any, counter: Counter) -> str:
+    """The root a store keeps a counter in."""
+    under = store.store if isinstance(store, Sync) else store
+    return root_of(counter) if getattr(under, "_roots", None) else GENERAL
 
 
 def _reply(store: Any, command: Command) -> Any:

@@ -137,6 +137,20 @@ def test_what_is_remembered_is_bounded_in_time_and_by_root() -> None:
     assert not recent.met("0", ""), "one that does not tell"
 
 
+def test_a_call_that_nobody_ended_is_not_held_again_after_its_lease() -> None:
+    now = [0.0]
+    recent = Recent(lambda: now[0])
+    for id in ("gone", "kept"):
+        recent.answered(Reserve(id, (Hold(USD, 100, 10),), lease_ms=2000), "0", Granted(0, (), 0, 0))
+    now[0] = 1.0
+    recent.answered(Renew("kept", 2000), "0", True)
+    recent.answered(Renew("gone", 2000), "0", False)
+    now[0] = 2.0
+    assert recent.lost("0") == (Reserve("kept", (Hold(USD, None, 10),), lease_ms=2000),)
+    now[0] = 3.0
+    assert recent.lost("0") == ()
+
+
 @pytest.fixture
 def watch() -> Iterator[Watch]:
     with tempfile.TemporaryDirectory(prefix="wb") as folder:

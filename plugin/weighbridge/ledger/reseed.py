@@ -15,7 +15,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import Any
 
-from weighbridge.core.ledger import Extend, Granted, Reserve, Settle, Verb
+from weighbridge.core.ledger import Extend, Granted, Renew, Reserve, Settle, Verb
 from weighbridge.ledger.roots import Void
 
 MINUTE = 60.0
@@ -35,6 +35,7 @@ class Recent:
         self._clock = clock
         self._lock = Lock()
         self._open: dict[Call, tuple[Reserve, Granted]] = {}
+        self._ends: dict[Call, float] = {}
         self._covered: dict[Call, tuple[Extend, Granted]] = {}
         self._settled: deque[tuple[float, str, Settle]] = deque(maxlen=MOST_SETTLED)
         self._servers: dict[str, str] = {}
@@ -53,6 +54,9 @@ class Recent:
             case Extend(), Granted():
                 with self._lock:
                     self._covered[root, verb.id] = verb, answer
+            case Renew(), True:
+                with self._lock:
+                    self._lease((root, verb.id), verb.lease_ms)
             case Settle(), _:
                 self._end(verb, root)
 
@@ -73,6 +77,7 @@ class Recent:
         """What a root's server may lack: settlements first, so that what they ended stays ended."""
         with self._lock:
             self._age()
+            self._expire()
             settled: list[Verb[Any]] = [verb for _, at, verb in self._settled if at == root]
             held: list[Verb[Any]] = [_held(*kept) for (at, _), kept in self._open.items() if at == root]
             more: list[Verb[Any]] = [_more(*kept) for (at, _), kept in self._covered.items() if at == root]
@@ -81,6 +86,7 @@ class Recent:
     def _hold(self, verb: Reserve, root: str, answer: Granted) -> None:
         with self._lock:
             self._open[root, verb.id] = verb, answer
+            self._lease((root, verb.id), verb.lease_ms)
             if len(self._open) > MOST_OPEN:
                 self._forget(next(iter(self._open)))
 
@@ -92,7 +98,17 @@ class Recent:
 
     def _forget(self, call: Call) -> None:
         self._open.pop(call, None)
+        self._ends.pop(call, None)
         self._covered.pop(call, None)
+
+    def _lease(self, call: Call, lease_ms: int) -> None:
+        if call in self._open:
+            self._ends[call] = self._clock() + lease_ms / 1000
+
+    def _expire(self) -> None:
+        """What nobody settled or renewed in time was given back, and is not to be held again."""
+        for call in [call for call, end in self._ends.items() if end <= self._clock()]:
+            self._forget(call)
 
     def _age(self) -> None:
         while self._settled and self._settled[0][0] < self._clock() - MINUTE:
