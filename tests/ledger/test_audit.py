@@ -94,6 +94,13 @@ def test_a_settlement_without_its_entry(store: Store) -> None:
     assert (drift.expected, drift.found) == (0, 9)
 
 
+def test_entries_that_fell_off_are_remembered(store: Store) -> None:
+    others = tuple(Counter("p", "tokens", "lifetime", (("team", name),)) for name in "abc")
+    for n in range(3 * UPKEEP.journal_cap):
+        spend(store, f"n{n}", n, USD, *others)
+    assert audited(store).ok
+
+
 def test_counters_past_their_time_may_be_forgotten(opened: Callable[..., Store], server: Server) -> None:
     store = opened(server.url)
     store.run(Reserve("old", (Hold(DAY, None, 1),), now=5))
