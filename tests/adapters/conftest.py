@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,9 +12,11 @@ from adapters.commands import POLICIES, Run, until
 from weighbridge.adapters.cli import cli
 from weighbridge.core.policy import shelf
 from weighbridge.core.shelves import Fetch, Put
+from weighbridge.desk import Scale
 from weighbridge.ledger import Store
 from weighbridge.ledger.embedded import socket_path
 from weighbridge.settings import load, read_policies
+from weighbridge.wiring import scale as build_scale
 from weighbridge.wiring import store as open_store
 
 
@@ -66,3 +69,16 @@ def file(tmp_path: Path) -> Callable[[str], str]:
         return str(path)
 
     return of
+
+
+@pytest.fixture(scope="session")
+def scale() -> Scale:
+    """What weighs, built once."""
+    return build_scale(load(environ={}, store="memory://"))
+
+
+@pytest.fixture
+def unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that says nothing of weighbridge and knows no provider."""
+    for name in [name for name in os.environ if name.startswith("WEIGHBRIDGE_") or name.endswith("_API_KEY")]:
+        monkeypatch.delenv(name)

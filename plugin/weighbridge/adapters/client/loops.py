@@ -1,0 +1,206 @@
+"""Drives crossings in an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any, ClassVar
+from weakref import finalize
+
+from weighbridge import wiring
+from weighbridge.adapters.client.crossing import (
+    LEFT,
+    PATIENCE_SECONDS,
+    UNREAD,
+    Answer,
+    Open,
+    Read,
+    Send,
+    Settle,
+    Step,
+    Weigh,
+    crossing,
+    respond,
+)
+from weighbridge.adapters.client.terms import Terms
+from weighbridge.core.admission import Ticket
+from weighbridge.core.errors import StoreError
+from weighbridge.core.model import Ending
+from weighbridge.desk import store_down
+from weighbridge.guard import AsyncGuard
+from weighbridge.keeping import AsyncKeeper
+
+
+class AsyncGate:
+    """A transport for event loops: lets requests through `inner`.  `library` is httpx or httpx2,
+    `stream` a subclass of `AsyncStream` and of its byte stream."""
+
+    library: ClassVar[Any]
+    stream: ClassVar[type[AsyncStream]]
+
+    def __init__(
+        self,
+        transport: Any = None,
+        *,
+        guard: AsyncGuard | None = None,
+        store: str | None = None,
+        config: str | None = None,
+        org: str | None = None,
+        team: str | None = None,
+        user: str | None = None,
+        key: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        self.terms = Terms.of(guard, store=store, config=config, org=org, team=team, user=user, key=key, tags=tags)
+        self._inner = self.library.AsyncHTTPTransport() if transport is None else transport
+        self._built = guard is None
+        self._guard = guard
+        self._keeper: AsyncKeeper | None = None
+        self._building = asyncio.Lock()
+        self._working: set[asyncio.Task[None]] = set()
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """One request, as httpx calls it."""
+        return respond(self.library, await self._drive(request), lambda *given: self.stream(self, *given))
+
+    async def aclose(self) -> None:
+        """Wait until everything that has ended is settled, and close the connections."""
+        while self._working:
+            await asyncio.wait(self._working)
+            # Taken out here, not by their callbacks: waiting for what is done does not let those run.
+            self._working = {task for task in self._working if not task.done()}
+        await self._inner.aclose()
+        if self._built and self._guard is not None:
+            await self._guard.shut()
+
+    async def settle(self, ticket: Ticket, ending: Ending) -> None:
+        """Settle; a store that is slow is not waited for."""
+        await self.aside(self.settle_here(ticket, ending))
+
+    async def settle_here(self, ticket: Ticket, ending: Ending) -> None:
+        """Settle, however long it takes."""
+        if self._keeper is not None:
+            self._keeper.let_go(ticket)
+        # A settlement that fails was told to every hook already, with the id and the ending.
+        with suppress(StoreError):
+            await (await self._open()).close(ticket, ending)
+
+    async def aside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have work done in a task of its own, and wait a moment for it."""
+        await asyncio.wait((self.begin(work),), timeout=PATIENCE_SECONDS)
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Have work done in a task of its own, which `aclose` waits for."""
+        task = asyncio.ensure_future(work)
+        self._working.add(task)
+        task.add_done_callback(lambda done: self._working.discard(done))
+        return task
+
+    async def _open(self) -> AsyncGuard:
+        """The guard, built at the first use where none was given."""
+        async with self._building:
+            if self._guard is None:
+                try:
+                    self._guard = await wiring.async_guard(self.terms.settings)
+                except StoreError as error:
+                    raise store_down(error) from error
+                await asyncio.to_thread(wiring.warm)
+            if self._keeper is None:
+                self._keeper = AsyncKeeper(self._guard.renew, self._guard.desk.lease_ms)
+        return self._guard
+
+    async def _drive(self, request: Any) -> Any:
+        flow = crossing(self.terms, request)
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    answer = await self._do(step)
+                except BaseException as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as end:
+            return end.value
+
+    async def _do(self, step: Step) -> Any:
+        match step:
+            case Read(request):
+                return await request.aread()
+            case Weigh(raw):
+                return await (await self._open()).weigh(raw)
+            case Open(raw):
+                ticket = await (await self._open()).open(raw)
+                assert self._keeper is not None
+                self._keeper.watch(ticket)
+                return ticket
+            case Send(request):
+                return await self._inner.handle_async_request(request)
+            case Settle(ticket, ending):
+                return await self.settle(ticket, ending)
+
+
+class AsyncStream:
+    """An answer's bytes, metered as they are read."""
+
+    def __init__(self, gate: AsyncGate, response: Any, answer: Answer) -> None:
+        self._gate = gate
+        self._response = response
+        self._answer = answer
+        self._chunks = aiter(response.stream)
+        # One that is neither read to its end nor closed is charged when nobody can do so any more.
+        self._dropped = finalize(self, _dropped, gate, answer, asyncio.get_running_loop())
+        self._dropped.atexit = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (passed := await self._next()) is not None:
+            if passed:
+                yield passed
+
+    async def aclose(self) -> None:
+        """Nobody reads on: read on for what the provider reports, as long as was agreed."""
+        if self._answer.over or not self._gate.terms.drain_seconds:
+            await self._end(LEFT)
+            return await self._response.aclose()  # type: ignore[no-any-return]
+        await self._gate.aside(self._drain())
+
+    async def _next(self) -> bytes | None:
+        """The next bytes for the client; None behind the last ones."""
+        if self._answer.over:
+            return None
+        try:
+            chunk = await anext(self._chunks, None)
+        except BaseException as error:
+            await self._end(f"the answer broke off ({type(error).__name__})")
+            raise
+        if chunk is not None:
+            return self._answer.feed(chunk)
+        last = self._answer.finish()
+        await self._end()
+        return last
+
+    async def _drain(self) -> None:
+        # The connection may be closed under it: then what was seen is what is charged.
+        with suppress(self._gate.library.HTTPError, OSError, RuntimeError):
+            async with asyncio.timeout(self._gate.terms.drain_seconds):
+                async for chunk in self._chunks:
+                    self._answer.feed(chunk)
+            self._answer.finish()
+            await self._end(aside=False)
+        await self._end(LEFT, aside=False)
+        await self._response.aclose()
+
+    async def _end(self, cut: str = "", aside: bool = True) -> None:
+        self._dropped.detach()
+        ending = self._answer.end(cut)
+        if ending is not None:
+            settle = self._gate.settle if aside else self._gate.settle_here
+            await settle(self._answer.ticket, ending)
+
+
+def _dropped(gate: AsyncGate, answer: Answer, loop: asyncio.AbstractEventLoop) -> None:
+    """From wherever rubbish is collected, which may be no place to wait."""
+    ending = answer.end(UNREAD)
+    if ending is not None and not loop.is_closed():
+        loop.call_soon_threadsafe(lambda: gate.begin(gate.settle_here(answer.ticket, ending)))
