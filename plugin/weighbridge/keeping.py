@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
-from threading import Lock, Thread
+from threading import Condition, Thread
 from typing import Final
 
 from weighbridge.core.admission import Ticket
@@ -21,14 +20,14 @@ class Keeper:
         self._renew = renew
         self._pause = lease_ms / 1000 / RENEWALS_PER_LEASE
         self._open: dict[str, Ticket] = {}
-        self._lock = Lock()
+        self._changed = Condition()
         self._running = False
 
     def watch(self, ticket: Ticket) -> None:
         """Renew this call's lease until it is let go."""
         if not ticket.holds:
             return
-        with self._lock:
+        with self._changed:
             self._open[ticket.id] = ticket
             begin, self._running = not self._running, True
         if begin:
@@ -36,13 +35,14 @@ class Keeper:
 
     def let_go(self, ticket: Ticket) -> None:
         """The call has ended."""
-        with self._lock:
-            self._open.pop(ticket.id, None)
+        with self._changed:
+            if self._open.pop(ticket.id, None) and not self._open:
+                self._changed.notify()
 
     def _keep(self) -> None:
         while True:
-            time.sleep(self._pause)
-            with self._lock:
+            with self._changed:
+                self._changed.wait(self._pause)
                 due = list(self._open.values())
                 self._running = bool(due)
             if not due:

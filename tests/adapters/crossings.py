@@ -82,7 +82,7 @@ class Yard:
         """The ledger is the upstream's bill, and nothing is held.  `prompt_only`: answers that generate nothing."""
         until(lambda: not self.store.run(OpenHolds()), "every hold to be settled")
         entries = self.entries()
-        assert {entry.ending for entry in entries} <= {"reported"}
+        assert [entry.ending for entry in entries] == ["reported"] * len(entries)
         assert len(entries) == self.billed()
         assert sum(entry.input for entry in entries) == PROMPT * self.billed()
         assert sum(entry.output for entry in entries) == ANSWER * (self.billed() - prompt_only)

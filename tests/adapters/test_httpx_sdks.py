@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import anthropic
@@ -60,15 +61,24 @@ def async_anthropic_over(at: Yard, team: str = "free", **more: Any) -> anthropic
     return anthropic.AsyncAnthropic(base_url=at.url, api_key="sk-mine", http_client=client, **more)
 
 
-def genai_over(at: Yard, team: str = "free") -> genai.Client:
-    options: Any = {
-        "base_url": at.url,
-        "httpx_client": httpx2.Client(transport=over_httpx2.Transport(guard=at.guard, team=team)),
-        "httpx_async_client": httpx2.AsyncClient(
-            transport=over_httpx2.AsyncTransport(guard=at.async_guard, team=team)
-        ),
-    }
-    return genai.Client(api_key="sk-mine", http_options=options)
+@contextmanager
+def genai_over(at: Yard, team: str = "free") -> Iterator[genai.Client]:
+    with httpx2.Client(transport=over_httpx2.Transport(guard=at.guard, team=team)) as client:
+        yield genai.Client(api_key="sk-mine", http_options=_options(at, httpx_client=client))
+
+
+@asynccontextmanager
+async def async_genai_over(at: Yard, team: str = "free") -> AsyncIterator[Any]:
+    transport = over_httpx2.AsyncTransport(guard=at.async_guard, team=team)
+    async with httpx2.AsyncClient(transport=transport) as client:
+        # The SDK makes a client of the other kind too, and leaves it open.
+        with httpx2.Client() as unused:
+            options = _options(at, httpx_client=unused, httpx_async_client=client)
+            yield genai.Client(api_key="sk-mine", http_options=options).aio
+
+
+def _options(at: Yard, **clients: Any) -> Any:
+    return {"base_url": at.url, **clients}
 
 
 def test_openai(at: Yard) -> None:
@@ -145,11 +155,11 @@ async def test_anthropic_async(at: Yard) -> None:
 
 
 def test_genai(at: Yard) -> None:
-    client = genai_over(at)
-    answer = client.models.generate_content(model=GEMINI, contents=QUESTION)
-    called = client.models.generate_content(model=GEMINI, contents=QUESTION, config=_with_tools())
-    streamed = "".join(c.text or "" for c in client.models.generate_content_stream(model=GEMINI, contents=QUESTION))
-    counted = client.models.count_tokens(model=GEMINI, contents=QUESTION)
+    with genai_over(at) as client:
+        answer = client.models.generate_content(model=GEMINI, contents=QUESTION)
+        called = client.models.generate_content(model=GEMINI, contents=QUESTION, config=_with_tools())
+        streamed = "".join(c.text or "" for c in client.models.generate_content_stream(model=GEMINI, contents=QUESTION))
+        counted = client.models.count_tokens(model=GEMINI, contents=QUESTION)
     assert (answer.text, streamed) == (TEXT, TEXT)
     assert called.function_calls is not None and called.function_calls[0].args == WEIGHED
     assert counted.total_tokens is not None and 3 < counted.total_tokens < 20
@@ -157,10 +167,10 @@ def test_genai(at: Yard) -> None:
 
 
 async def test_genai_async(at: Yard) -> None:
-    client = genai_over(at).aio
-    answer = await client.models.generate_content(model=GEMINI, contents=QUESTION, config=_with_tools())
-    stream = await client.models.generate_content_stream(model=GEMINI, contents=QUESTION)
-    streamed = "".join([chunk.text or "" async for chunk in stream])
+    async with async_genai_over(at) as client:
+        answer = await client.models.generate_content(model=GEMINI, contents=QUESTION, config=_with_tools())
+        stream = await client.models.generate_content_stream(model=GEMINI, contents=QUESTION)
+        streamed = "".join([chunk.text or "" async for chunk in stream])
     assert answer.function_calls is not None and answer.function_calls[0].args == WEIGHED
     assert streamed == TEXT
     at.balanced()
@@ -178,8 +188,8 @@ def test_refused_in_each_sdk_s_own_exception_and_not_retried(at: Yard) -> None:
     with anthropic_over(at, "broke") as claude, pytest.raises(anthropic.RateLimitError) as limited:
         claude.messages.create(**CLAUDE_CHAT)
     assert limited.value.body["error"]["weighbridge"]["policy"] == "all-broke"  # type: ignore
-    with pytest.raises(genai_errors.ClientError) as exhausted:
-        genai_over(at, "broke").models.generate_content(model=GEMINI, contents=QUESTION)
+    with genai_over(at, "broke") as google, pytest.raises(genai_errors.ClientError) as exhausted:
+        google.models.generate_content(model=GEMINI, contents=QUESTION)
     assert (exhausted.value.code, exhausted.value.status) == (429, "RESOURCE_EXHAUSTED")
     assert not at.upstream.seen and not at.entries()
     assert len([event for event in at.events if type(event).__name__ == "TurnedAway"]) == 3
@@ -194,8 +204,9 @@ async def test_refused_async(at: Yard) -> None:
     async with async_anthropic_over(at, "broke") as claude:
         with pytest.raises(anthropic.RateLimitError):
             await claude.messages.create(**CLAUDE_CHAT)
-    with pytest.raises(genai_errors.ClientError):
-        await genai_over(at, "broke").aio.models.generate_content(model=GEMINI, contents=QUESTION)
+    async with async_genai_over(at, "broke") as google:
+        with pytest.raises(genai_errors.ClientError):
+            await google.models.generate_content(model=GEMINI, contents=QUESTION)
     assert not at.upstream.seen and not at.entries()
 
 
@@ -215,7 +226,6 @@ async def test_left_early_and_drained_async(at: Yard) -> None:
         stream = await client.chat.completions.create(**CHAT, stream=True)
         await anext(aiter(stream))
         await stream.close()
-    async with async_anthropic_over(at) as claude:
-        async with claude.messages.stream(**CLAUDE_CHAT) as opened:
-            await anext(aiter(opened.text_stream))
+    async with async_anthropic_over(at) as claude, claude.messages.stream(**CLAUDE_CHAT) as opened:
+        await anext(aiter(opened.text_stream))
     at.balanced()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
-from weakref import finalize
+from weakref import WeakSet, finalize
 
 from weighbridge import wiring
 from weighbridge.adapters.client.crossing import (
@@ -59,13 +59,22 @@ class AsyncGate:
         self._keeper: AsyncKeeper | None = None
         self._building = asyncio.Lock()
         self._working: set[asyncio.Task[None]] = set()
+        self._answers: WeakSet[AsyncStream] = WeakSet()
 
     async def handle_async_request(self, request: Any) -> Any:
         """One request, as httpx calls it."""
-        return respond(self.library, await self._drive(request), lambda *given: self.stream(self, *given))
+        return respond(self.library, await self._drive(request), self._metered)
+
+    def _metered(self, response: Any, answer: Answer) -> AsyncStream:
+        stream = self.stream(self, response, answer)
+        self._answers.add(stream)
+        return stream
 
     async def aclose(self) -> None:
         """Wait until everything that has ended is settled, and close the connections."""
+        for stream in list(self._answers):
+            # Left early, and not closed: SDKs' streams lie about in cycles until they are collected.
+            await stream.aclose()
         while self._working:
             await asyncio.wait(self._working)
             # Taken out here, not by their callbacks: waiting for what is done does not let those run.
@@ -84,7 +93,13 @@ class AsyncGate:
             self._keeper.let_go(ticket)
         # A settlement that fails was told to every hook already, with the id and the ending.
         with suppress(StoreError):
-            await (await self._open()).close(ticket, ending)
+            guard = await self._open()
+            try:
+                await guard.close(ticket, ending)
+            except asyncio.CancelledError:
+                # The loop is ending.  What was used is charged all the same; twice is once.
+                await guard.close(ticket, ending)
+                raise
 
     async def aside(self, work: Coroutine[Any, Any, None]) -> None:
         """Have work done in a task of its own, and wait a moment for it."""
@@ -149,6 +164,7 @@ class AsyncStream:
         self._response = response
         self._answer = answer
         self._chunks = aiter(response.stream)
+        self._left = False
         # One that is neither read to its end nor closed is charged when nobody can do so any more.
         self._dropped = finalize(self, _dropped, gate, answer, asyncio.get_running_loop())
         self._dropped.atexit = False
@@ -160,6 +176,9 @@ class AsyncStream:
 
     async def aclose(self) -> None:
         """Nobody reads on: read on for what the provider reports, as long as was agreed."""
+        if self._left:
+            return
+        self._left = True
         if self._answer.over or not self._gate.terms.drain_seconds:
             await self._end(LEFT)
             return await self._response.aclose()  # type: ignore[no-any-return]
@@ -181,15 +200,17 @@ class AsyncStream:
         return last
 
     async def _drain(self) -> None:
-        # The connection may be closed under it: then what was seen is what is charged.
-        with suppress(self._gate.library.HTTPError, OSError, RuntimeError):
-            async with asyncio.timeout(self._gate.terms.drain_seconds):
-                async for chunk in self._chunks:
-                    self._answer.feed(chunk)
-            self._answer.finish()
-            await self._end(aside=False)
-        await self._end(LEFT, aside=False)
-        await self._response.aclose()
+        try:
+            # The connection may be closed under it: then what was seen is what is charged.
+            with suppress(self._gate.library.HTTPError, OSError, RuntimeError):
+                async with asyncio.timeout(self._gate.terms.drain_seconds):
+                    async for chunk in self._chunks:
+                        self._answer.feed(chunk)
+                self._answer.finish()
+                await self._end(aside=False)
+        finally:
+            await self._end(LEFT, aside=False)
+            await self._response.aclose()
 
     async def _end(self, cut: str = "", aside: bool = True) -> None:
         self._dropped.detach()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from threading import Lock, Thread
 from typing import Any, ClassVar
-from weakref import finalize
+from weakref import WeakSet, finalize
 
 from weighbridge import wiring
 from weighbridge.adapters.client.crossing import (
@@ -59,13 +59,22 @@ class Gate:
         self._keeper: Keeper | None = None
         self._building = Lock()
         self._working: set[Thread] = set()
+        self._answers: WeakSet[Stream] = WeakSet()
 
     def handle_request(self, request: Any) -> Any:
         """One request, as httpx calls it."""
-        return respond(self.library, self._drive(request), lambda *given: self.stream(self, *given))
+        return respond(self.library, self._drive(request), self._metered)
+
+    def _metered(self, response: Any, answer: Answer) -> Stream:
+        stream = self.stream(self, response, answer)
+        self._answers.add(stream)
+        return stream
 
     def close(self) -> None:
         """Wait until everything that has ended is settled, and close the connections."""
+        for stream in list(self._answers):
+            # Left early, and not closed: SDKs' streams lie about in cycles until they are collected.
+            stream.close()
         while self._working:
             for thread in list(self._working):
                 thread.join()
@@ -155,6 +164,7 @@ class Stream:
         self._answer = answer
         self._chunks = iter(response.stream)
         self._lock = Lock()
+        self._left = False
         # One that is neither read to its end nor closed is charged when nobody can do so any more.
         self._dropped = finalize(self, _dropped, gate, answer)
 
@@ -165,6 +175,9 @@ class Stream:
 
     def close(self) -> None:
         """Nobody reads on: read on for what the provider reports, as long as was agreed."""
+        if self._left:
+            return
+        self._left = True
         if self._answer.over or not self._gate.terms.drain_seconds:
             self._end(LEFT)
             return self._response.close()  # type: ignore[no-any-return]
