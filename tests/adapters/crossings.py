@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ import httpx
 import httpx2
 
 from gateway import provider
-from gateway.provider import ANSWER, PROMPT
+from gateway.provider import ANSWER, CHAT_USAGE, PROMPT, WORDS, sse
 from gateway.upstream import Upstream, serving, until
 from weighbridge import wiring
 from weighbridge.adapters import httpx as over_httpx
@@ -39,6 +39,12 @@ POLICIES: dict[str, Any] = {
     ],
 }  # fmt: skip
 CHAT: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "What does the lorry weigh?"}]}
+CHAT_PATH = "/v1/chat/completions"
+STREAM: dict[str, Any] = {**CHAT, "stream": True}
+CHUNKS = sse(*({"choices": [{"index": 0, "delta": {"content": word}}]} for word in WORDS))
+USAGE_CHUNK = sse({"choices": [], "usage": CHAT_USAGE}, done=True)
+Over = Callable[..., AbstractContextManager[Any]]
+"""Makes a client over a transport, given a team and what the transport takes."""
 LIBRARIES: dict[str, tuple[Any, Any]] = {"httpx": (httpx, over_httpx), "httpx2": (httpx2, over_httpx2)}
 """Name -> (the library, its transports)."""
 

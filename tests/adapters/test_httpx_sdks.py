@@ -15,7 +15,7 @@ import pytest
 from google import genai
 from google.genai import errors as genai_errors
 
-from adapters.crossings import CHAT, Yard, yard
+from adapters.crossings import CHAT, Yard
 from gateway.provider import ANSWER, PROMPT, TEXT, TOOL
 from gateway.sdks import (
     ANTHROPIC_TOOL,
@@ -29,16 +29,9 @@ from gateway.sdks import (
 )
 from weighbridge.adapters import httpx as over_httpx
 from weighbridge.adapters import httpx2 as over_httpx2
-from weighbridge.desk import Scale
 
 CLAUDE_CHAT: Any = {"model": CLAUDE, "max_tokens": 64, "messages": [{"role": "user", "content": QUESTION}]}
 WEIGHED = json.loads(TOOL["arguments"])
-
-
-@pytest.fixture
-def at(scale: Scale, unset: None) -> Iterator[Yard]:
-    with yard(scale) as opened:
-        yield opened
 
 
 def openai_over(at: Yard, team: str = "free", **more: Any) -> openai.OpenAI:
