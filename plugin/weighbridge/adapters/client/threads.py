@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from threading import Lock, Thread
 from typing import Any, ClassVar
-from weakref import WeakSet, finalize
+from weakref import WeakSet, finalize, ref
 
 from weighbridge import wiring
 from weighbridge.adapters.client.crossing import (
@@ -58,6 +60,7 @@ class Gate:
         self._guard = guard
         self._keeper: Keeper | None = None
         self._building = Lock()
+        self._leave: Callable[[], None] | None = None
         self._working: set[Thread] = set()
         self._answers: WeakSet[Stream] = WeakSet()
 
@@ -79,9 +82,16 @@ class Gate:
             for thread in list(self._working):
                 thread.join()
                 self._working.discard(thread)
+        if self._leave is not None:
+            atexit.unregister(self._leave)
         self._inner.close()
         if self._built and self._guard is not None:
             self._guard.shut()
+
+    def give_up(self) -> None:
+        """The program ends: charge what was left lying about."""
+        for stream in list(self._answers):
+            stream.give_up()
 
     def settle(self, ticket: Ticket, ending: Ending) -> None:
         """Settle; a store that is slow is not waited for."""
@@ -122,6 +132,8 @@ class Gate:
                     raise store_down(error) from error
             if self._keeper is None:
                 self._keeper = Keeper(self._guard.renew, self._guard.desk.lease_ms)
+                # Only now: what the store does at the end of the program must come after it.
+                self._leave = atexit.register(partial(_program_ends, ref(self)))
         return self._guard
 
     def _drive(self, request: Any) -> Any:
@@ -167,6 +179,7 @@ class Stream:
         self._left = False
         # One that is neither read to its end nor closed is charged when nobody can do so any more.
         self._dropped = finalize(self, _dropped, gate, answer)
+        self._dropped.atexit = False
 
     def __iter__(self) -> Iterator[bytes]:
         while (passed := self._next()) is not None:
@@ -182,6 +195,10 @@ class Stream:
             self._end(LEFT)
             return self._response.close()  # type: ignore[no-any-return]
         self._gate.aside(self._drain, PATIENCE_SECONDS)
+
+    def give_up(self) -> None:
+        """The program ends: nobody reads on, and no thread can."""
+        self._end(UNREAD, aside=False)
 
     def _next(self) -> bytes | None:
         """The next bytes for the client; None behind the last ones."""
@@ -230,3 +247,9 @@ def _dropped(gate: Gate, answer: Answer) -> None:
     ending = answer.end(UNREAD)
     if ending is not None:
         gate.aside(lambda: gate.settle_here(answer.ticket, ending), 0)
+
+
+def _program_ends(gate: ref[Gate]) -> None:
+    left = gate()
+    if left is not None:
+        left.give_up()
