@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from threading import Condition, Thread
 from typing import Final
 
@@ -48,50 +49,44 @@ class Keeper:
             if not due:
                 return
             for ticket in due:
-                self._lengthen(ticket)
-
-    def _lengthen(self, ticket: Ticket) -> None:
-        try:
-            self._renew(ticket)
-        except StoreError:
-            # A lease that ends is not a loss: a late settlement still charges.
-            return
+                # A lease that ends is not a loss: a late settlement still charges.
+                with suppress(StoreError):
+                    self._renew(ticket)
 
 
 class AsyncKeeper:
-    """For event loops: a task, while calls are open."""
+    """For event loops: a timer, while calls are open."""
 
     def __init__(self, renew: Callable[[Ticket], Awaitable[bool]], lease_ms: int) -> None:
         self._renew = renew
         self._pause = lease_ms / 1000 / RENEWALS_PER_LEASE
         self._open: dict[str, Ticket] = {}
-        self._task: asyncio.Task[None] | None = None
+        # Not cancelled with the last call and set again with the next: cancelled timers pile up in the loop.
+        self._timer: asyncio.TimerHandle | None = None
+        self._round: asyncio.Task[None] | None = None
 
     def watch(self, ticket: Ticket) -> None:
         """Renew this call's lease until it is let go."""
         if not ticket.holds:
             return
         self._open[ticket.id] = ticket
-        if self._task is None or self._task.done():
-            self._task = asyncio.ensure_future(self._keep())
+        loop = asyncio.get_running_loop()
+        if self._timer is None or self._timer.when() < loop.time() - self._pause:
+            self._timer = loop.call_later(self._pause, self._due)
 
     def let_go(self, ticket: Ticket) -> None:
         """The call has ended."""
         self._open.pop(ticket.id, None)
-        if not self._open and self._task is not None:
-            self._task.cancel()
-            self._task = None
 
-    async def _keep(self) -> None:
-        while True:
-            await asyncio.sleep(self._pause)
-            for ticket in list(self._open.values()):
-                if ticket.id in self._open:
-                    await self._lengthen(ticket)
+    def _due(self) -> None:
+        self._timer = None
+        if self._open:
+            self._round = asyncio.ensure_future(self._lengthen())
+            self._timer = asyncio.get_running_loop().call_later(self._pause, self._due)
 
-    async def _lengthen(self, ticket: Ticket) -> None:
-        try:
-            await self._renew(ticket)
-        except StoreError:
+    async def _lengthen(self) -> None:
+        for ticket in list(self._open.values()):
             # A lease that ends is not a loss: a late settlement still charges.
-            return
+            with suppress(StoreError):
+                if ticket.id in self._open:
+                    await self._renew(ticket)

@@ -28,7 +28,7 @@ from weighbridge.ledger.memory import AsyncMemoryStore, MemoryStore
 POLICIES: dict[str, Any] = {
     "policies": [
         {"name": "all-free", "match": {"team": "free"}, "limit": {"usd": 1000}, "window": "month"},
-        {"name": "all-broke", "match": {"team": "broke"}, "limit": {"usd": "0.000000001"}, "window": "month"},
+        {"name": "all-broke", "match": {"team": "broke"}, "limit": {"usd": "0.000000001"}, "window": "lifetime"},
         {"name": "all-slow", "match": {"team": "slow"}, "limit": {"requests": 1}, "window": "hour"},
         {"name": "all-single", "match": {"team": "single"}, "limit": {"concurrent": 1}},
         {"name": "all-narrow", "match": {"team": "narrow"}, "limit": {"output_tokens": 50}, "window": "lifetime"},

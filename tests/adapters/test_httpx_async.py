@@ -125,7 +125,7 @@ async def test_nobody_waited_for_the_answer(over: AsyncOver, at: Yard) -> None:
     assert (entry.ending, entry.output) == ("cut off: no answer from the provider (CancelledError)", 64)
 
 
-async def test_left_unread_is_charged_when_it_is_forgotten(over: AsyncOver, at: Yard) -> None:
+async def test_left_unread_is_drained_when_it_is_forgotten(over: AsyncOver, at: Yard) -> None:
     async with over() as client:
         answer = await client.send(client.build_request("POST", CHAT_PATH, json=STREAM), stream=True)
         del answer
@@ -133,7 +133,7 @@ async def test_left_unread_is_charged_when_it_is_forgotten(over: AsyncOver, at: 
         while not at.store.run(Entries()):
             await asyncio.sleep(0.01)
     (entry,) = at.entries()
-    assert entry.ending == "cut off: the answer was left unread"
+    assert entry.ending == "reported"
 
 
 async def test_left_open_is_drained_when_the_client_closes(over: AsyncOver, at: Yard) -> None:

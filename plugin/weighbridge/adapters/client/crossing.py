@@ -145,10 +145,12 @@ def crossing(terms: Terms, request: Any) -> Crossing:
 
 
 def _sending(ticket: Ticket, dialect: Dialect, request: Any, address: Address, body: Body) -> Crossing:
+    going = None
     try:
-        response = yield Send(_outgoing(ticket, dialect, request, address, body))
+        going = _outgoing(ticket, dialect, request, address, body)
+        response = yield Send(going)
     except BaseException as error:
-        yield Settle(ticket, _unanswered(error))
+        yield Settle(ticket, _unanswered(error) if going is not None else NeverSent("it could not be written"))
         raise
     call = ticket.call
     given = [(name.lower(), value) for name, value in response.headers.raw]

@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
-from weakref import WeakSet, finalize
+from weakref import finalize
 
 from weighbridge import wiring
 from weighbridge.adapters.client.crossing import (
     LEFT,
     PATIENCE_SECONDS,
-    UNREAD,
     Answer,
     Open,
     Read,
@@ -59,22 +58,21 @@ class AsyncGate:
         self._keeper: AsyncKeeper | None = None
         self._building = asyncio.Lock()
         self._working: set[asyncio.Task[None]] = set()
-        self._answers: WeakSet[AsyncStream] = WeakSet()
+        self.readings: set[AsyncReading] = set()
 
     async def handle_async_request(self, request: Any) -> Any:
         """One request, as httpx calls it."""
         return respond(self.library, await self._drive(request), self._metered)
 
     def _metered(self, response: Any, answer: Answer) -> AsyncStream:
-        stream = self.stream(self, response, answer)
-        self._answers.add(stream)
-        return stream
+        reading = AsyncReading(self, response, answer)
+        self.readings.add(reading)
+        return self.stream(reading)
 
     async def aclose(self) -> None:
         """Wait until everything that has ended is settled, and close the connections."""
-        for stream in list(self._answers):
-            # Left early, and not closed: SDKs' streams lie about in cycles until they are collected.
-            await stream.aclose()
+        for reading in list(self.readings):
+            await reading.leave()
         while self._working:
             await asyncio.wait(self._working)
             # Taken out here, not by their callbacks: waiting for what is done does not let those run.
@@ -156,8 +154,8 @@ class AsyncGate:
                 return await self.settle(ticket, ending)
 
 
-class AsyncStream:
-    """An answer's bytes, metered as they are read."""
+class AsyncReading:
+    """The reading of an answer, whoever does it: the client, or we after it left."""
 
     def __init__(self, gate: AsyncGate, response: Any, answer: Answer) -> None:
         self._gate = gate
@@ -165,26 +163,9 @@ class AsyncStream:
         self._answer = answer
         self._chunks = aiter(response.stream)
         self._left = False
-        # One that is neither read to its end nor closed is charged when nobody can do so any more.
-        self._dropped = finalize(self, _dropped, gate, answer, asyncio.get_running_loop())
-        self._dropped.atexit = False
+        self._loop = asyncio.get_running_loop()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (passed := await self._next()) is not None:
-            if passed:
-                yield passed
-
-    async def aclose(self) -> None:
-        """Nobody reads on: read on for what the provider reports, as long as was agreed."""
-        if self._left:
-            return
-        self._left = True
-        if self._answer.over or not self._gate.terms.drain_seconds:
-            await self._end(LEFT)
-            return await self._response.aclose()  # type: ignore[no-any-return]
-        await self._gate.aside(self._drain())
-
-    async def _next(self) -> bytes | None:
+    async def next(self) -> bytes | None:
         """The next bytes for the client; None behind the last ones."""
         if self._answer.over:
             return None
@@ -198,6 +179,21 @@ class AsyncStream:
         last = self._answer.finish()
         await self._end()
         return last
+
+    async def leave(self) -> None:
+        """Nobody reads on: read on for what the provider reports, as long as was agreed."""
+        if self._left:
+            return
+        self._left = True
+        if self._answer.over or not self._gate.terms.drain_seconds:
+            await self._end(LEFT)
+            return await self._response.aclose()  # type: ignore[no-any-return]
+        await self._gate.aside(self._drain())
+
+    def forget(self) -> None:
+        """From wherever rubbish is collected: the loop it belongs to takes leave of it."""
+        if not self._left and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(lambda: self._gate.begin(self.leave()))
 
     async def _drain(self) -> None:
         try:
@@ -213,15 +209,26 @@ class AsyncStream:
             await self._response.aclose()
 
     async def _end(self, cut: str = "", aside: bool = True) -> None:
-        self._dropped.detach()
+        self._gate.readings.discard(self)
         ending = self._answer.end(cut)
         if ending is not None:
             settle = self._gate.settle if aside else self._gate.settle_here
             await settle(self._answer.ticket, ending)
 
 
-def _dropped(gate: AsyncGate, answer: Answer, loop: asyncio.AbstractEventLoop) -> None:
-    """From wherever rubbish is collected, which may be no place to wait."""
-    ending = answer.end(UNREAD)
-    if ending is not None and not loop.is_closed():
-        loop.call_soon_threadsafe(lambda: gate.begin(gate.settle_here(answer.ticket, ending)))
+class AsyncStream:
+    """An answer's bytes, metered as they are read."""
+
+    def __init__(self, reading: AsyncReading) -> None:
+        self._reading = reading
+        # SDKs' streams lie about in cycles.
+        finalize(self, reading.forget).atexit = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (passed := await self._reading.next()) is not None:
+            if passed:
+                yield passed
+
+    async def aclose(self) -> None:
+        """The client closes the answer, read to its end or not."""
+        await self._reading.leave()

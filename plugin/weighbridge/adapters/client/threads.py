@@ -6,9 +6,10 @@ import atexit
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
+from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any, ClassVar
-from weakref import WeakSet, finalize, ref
+from weakref import finalize, ref
 
 from weighbridge import wiring
 from weighbridge.adapters.client.crossing import (
@@ -62,22 +63,28 @@ class Gate:
         self._building = Lock()
         self._leave: Callable[[], None] | None = None
         self._working: set[Thread] = set()
-        self._answers: WeakSet[Stream] = WeakSet()
+        self._forgotten: SimpleQueue[Reading | None] | None = None
+        self.readings: set[Reading] = set()
 
     def handle_request(self, request: Any) -> Any:
         """One request, as httpx calls it."""
         return respond(self.library, self._drive(request), self._metered)
 
     def _metered(self, response: Any, answer: Answer) -> Stream:
-        stream = self.stream(self, response, answer)
-        self._answers.add(stream)
-        return stream
+        reading = Reading(self, response, answer)
+        self.readings.add(reading)
+        if self._forgotten is None:
+            self._forgotten = SimpleQueue()
+            Thread(target=_leave_forgotten, args=(self._forgotten,), name="weighbridge-left", daemon=True).start()
+            finalize(self, self._forgotten.put, None)
+        return self.stream(reading, self._forgotten)
 
     def close(self) -> None:
         """Wait until everything that has ended is settled, and close the connections."""
-        for stream in list(self._answers):
-            # Left early, and not closed: SDKs' streams lie about in cycles until they are collected.
-            stream.close()
+        for reading in list(self.readings):
+            reading.leave()
+        if self._forgotten is not None:
+            self._forgotten.put(None)
         while self._working:
             for thread in list(self._working):
                 thread.join()
@@ -90,8 +97,8 @@ class Gate:
 
     def give_up(self) -> None:
         """The program ends: charge what was left lying about."""
-        for stream in list(self._answers):
-            stream.give_up()
+        for reading in list(self.readings):
+            reading.give_up()
 
     def settle(self, ticket: Ticket, ending: Ending) -> None:
         """Settle; a store that is slow is not waited for."""
@@ -167,40 +174,18 @@ class Gate:
                 return self.settle(ticket, ending)
 
 
-class Stream:
-    """An answer's bytes, metered as they are read."""
+class Reading:
+    """The reading of an answer, whoever does it: the client, or we after it left."""
 
     def __init__(self, gate: Gate, response: Any, answer: Answer) -> None:
-        self._gate = gate
+        self.gate = gate
         self._response = response
         self._answer = answer
         self._chunks = iter(response.stream)
         self._lock = Lock()
         self._left = False
-        # One that is neither read to its end nor closed is charged when nobody can do so any more.
-        self._dropped = finalize(self, _dropped, gate, answer)
-        self._dropped.atexit = False
 
-    def __iter__(self) -> Iterator[bytes]:
-        while (passed := self._next()) is not None:
-            if passed:
-                yield passed
-
-    def close(self) -> None:
-        """Nobody reads on: read on for what the provider reports, as long as was agreed."""
-        if self._left:
-            return
-        self._left = True
-        if self._answer.over or not self._gate.terms.drain_seconds:
-            self._end(LEFT)
-            return self._response.close()  # type: ignore[no-any-return]
-        self._gate.aside(self._drain, PATIENCE_SECONDS)
-
-    def give_up(self) -> None:
-        """The program ends: nobody reads on, and no thread can."""
-        self._end(UNREAD, aside=False)
-
-    def _next(self) -> bytes | None:
+    def next(self) -> bytes | None:
         """The next bytes for the client; None behind the last ones."""
         if self._answer.over:
             return None
@@ -215,15 +200,29 @@ class Stream:
             self._end()
         return passed
 
+    def leave(self) -> None:
+        """Nobody reads on: read on for what the provider reports, as long as was agreed."""
+        if self._left:
+            return
+        self._left = True
+        if self._answer.over or not self.gate.terms.drain_seconds:
+            self._end(LEFT)
+            return self._response.close()  # type: ignore[no-any-return]
+        self.gate.aside(self._drain, PATIENCE_SECONDS)
+
+    def give_up(self) -> None:
+        """The program ends: nobody reads on, and no thread can."""
+        self._end(UNREAD, aside=False)
+
     def _drain(self) -> None:
         reader = Thread(target=self._read_on, name="weighbridge-drain", daemon=True)
         reader.start()
-        reader.join(self._gate.terms.drain_seconds)
+        reader.join(self.gate.terms.drain_seconds)
         self._end(LEFT, aside=False)
 
     def _read_on(self) -> None:
         # The connection may be closed under it: then what was seen is what is charged.
-        with suppress(self._gate.library.HTTPError, OSError, RuntimeError):
+        with suppress(self.gate.library.HTTPError, OSError, RuntimeError):
             for chunk in self._chunks:
                 with self._lock:
                     if self._answer.over:
@@ -234,19 +233,36 @@ class Stream:
             self._response.close()
 
     def _end(self, cut: str = "", aside: bool = True) -> None:
-        self._dropped.detach()
+        self.gate.readings.discard(self)
         with self._lock:
             ending = self._answer.end(cut)
         if ending is not None:
-            settle = self._gate.settle if aside else self._gate.settle_here
+            settle = self.gate.settle if aside else self.gate.settle_here
             settle(self._answer.ticket, ending)
 
 
-def _dropped(gate: Gate, answer: Answer) -> None:
-    """From wherever rubbish is collected, so nothing here may wait for a lock."""
-    ending = answer.end(UNREAD)
-    if ending is not None:
-        gate.aside(lambda: gate.settle_here(answer.ticket, ending), 0)
+class Stream:
+    """An answer's bytes, metered as they are read."""
+
+    def __init__(self, reading: Reading, forgotten: SimpleQueue[Reading | None]) -> None:
+        self._reading = reading
+        # SDKs' streams lie about in cycles.  Where rubbish is collected no lock may be waited for.
+        finalize(self, forgotten.put, reading).atexit = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        while (passed := self._reading.next()) is not None:
+            if passed:
+                yield passed
+
+    def close(self) -> None:
+        """The client closes the answer, read to its end or not."""
+        self._reading.leave()
+
+
+def _leave_forgotten(forgotten: SimpleQueue[Reading | None]) -> None:
+    while (reading := forgotten.get()) is not None:
+        with suppress(reading.gate.library.HTTPError, OSError, RuntimeError):
+            reading.leave()
 
 
 def _program_ends(gate: ref[Gate]) -> None:
