@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -173,7 +175,7 @@ def test_an_answer_without_usage_is_no_report(guard: Guard, store: Seeing) -> No
 
 
 def test_decorated(guard: Guard, store: Seeing) -> None:
-    @held(guard, call)
+    @held(partial(Hold, guard), call)
     def ask(text: str, *, ticket: Held) -> dict[str, Any]:
         """Asks."""
         return {**ANSWER, "sent": json.loads(ticket.body)["messages"][0]["content"]}
@@ -183,7 +185,7 @@ def test_decorated(guard: Guard, store: Seeing) -> None:
 
 
 async def test_decorated_async(async_guard: AsyncGuard, store: Seeing) -> None:
-    @async_held(async_guard, call)
+    @async_held(partial(AsyncHold, async_guard), call)
     async def ask(text: str, *, ticket: Held) -> str:
         ticket.report(Usage(input=1, output=2))
         return text
@@ -196,5 +198,13 @@ def test_a_long_block_keeps_its_lease(store: Seeing) -> None:
     with Hold(Guard(desk(lease_ms=30), store), call()) as ticket:
         while not any(isinstance(verb, Renew) for verb in store.verbs):
             assert store.run(OpenHolds())
+        ticket.report(ANSWER)
+    assert store.only().ending == "reported"
+
+
+async def test_a_long_block_keeps_its_lease_async(store: Seeing) -> None:
+    async with AsyncHold(AsyncGuard(desk(lease_ms=30), AsyncMemoryStore(store)), call()) as ticket:
+        while sum(isinstance(verb, Renew) for verb in store.verbs) < 2:
+            await asyncio.sleep(0)
         ticket.report(ANSWER)
     assert store.only().ending == "reported"

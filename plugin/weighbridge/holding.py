@@ -114,10 +114,10 @@ class Held:
 class Hold:
     """The context manager: enter to hold (raises Refused), leave to settle."""
 
-    def __init__(self, guard: Guarding, raw: RawCall) -> None:
+    def __init__(self, guard: Guarding, raw: RawCall, keeper: Keeper | None = None) -> None:
         self._guard = guard
         self._raw = raw
-        self._keeper = Keeper(guard.renew, guard.desk.lease_ms)
+        self._keeper = keeper or Keeper(guard.renew, guard.desk.lease_ms)
 
     def __enter__(self) -> Held:
         self._held = Held(self._guard.open(self._raw))
@@ -136,10 +136,10 @@ class Hold:
 class AsyncHold:
     """The same for event loops."""
 
-    def __init__(self, guard: AsyncGuarding, raw: RawCall) -> None:
+    def __init__(self, guard: AsyncGuarding, raw: RawCall, keeper: AsyncKeeper | None = None) -> None:
         self._guard = guard
         self._raw = raw
-        self._keeper = AsyncKeeper(guard.renew, guard.desk.lease_ms)
+        self._keeper = keeper or AsyncKeeper(guard.renew, guard.desk.lease_ms)
 
     async def __aenter__(self) -> Held:
         self._held = Held(await self._guard.open(self._raw))
@@ -155,14 +155,16 @@ class AsyncHold:
             await self._guard.close(self._held.ticket, self._held.ending(error))
 
 
-def held(guard: Guarding, call: Callable[P, RawCall]) -> Callable[[Callable[..., T]], Callable[P, T]]:
-    """A decorator.  `call` makes the call to weigh from the function's arguments; the function gets its
+def held(
+    hold: Callable[[RawCall], Hold], call: Callable[P, RawCall]
+) -> Callable[[Callable[..., T]], Callable[P, T]]:
+    """A decorator.  `hold` makes a `Hold` (`guard.hold`), `call` makes the call to weigh from the function's arguments; the function gets its
     ticket as `ticket=`, and what it returns is reported where it is an answer with usage in it."""
 
     def decorate(function: Callable[..., T]) -> Callable[P, T]:
         @functools.wraps(function)
         def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-            with Hold(guard, call(*args, **kwargs)) as ticket:
+            with hold(call(*args, **kwargs)) as ticket:
                 answer = function(*args, ticket=ticket, **kwargs)
                 _told(ticket, answer)
                 return answer
@@ -173,14 +175,14 @@ def held(guard: Guarding, call: Callable[P, RawCall]) -> Callable[[Callable[...,
 
 
 def async_held(
-    guard: AsyncGuarding, call: Callable[P, RawCall]
+    hold: Callable[[RawCall], AsyncHold], call: Callable[P, RawCall]
 ) -> Callable[[Callable[..., Awaitable[T]]], Callable[P, Awaitable[T]]]:
     """The same for coroutine functions."""
 
     def decorate(function: Callable[..., Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         @functools.wraps(function)
         async def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-            async with AsyncHold(guard, call(*args, **kwargs)) as ticket:
+            async with hold(call(*args, **kwargs)) as ticket:
                 answer = await function(*args, ticket=ticket, **kwargs)
                 _told(ticket, answer)
                 return answer

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from threading import Condition, Thread
+from threading import Lock, Thread
 from typing import Final
 
 from weighbridge.core.admission import Ticket
 from weighbridge.core.errors import StoreError
 
 RENEWALS_PER_LEASE: Final = 3
+LINGER_SECONDS: Final = 1.0
 
 
 class Keeper:
@@ -21,14 +23,14 @@ class Keeper:
         self._renew = renew
         self._pause = lease_ms / 1000 / RENEWALS_PER_LEASE
         self._open: dict[str, Ticket] = {}
-        self._changed = Condition()
+        self._lock = Lock()
         self._running = False
 
     def watch(self, ticket: Ticket) -> None:
         """Renew this call's lease until it is let go."""
         if not ticket.holds:
             return
-        with self._changed:
+        with self._lock:
             self._open[ticket.id] = ticket
             begin, self._running = not self._running, True
         if begin:
@@ -36,22 +38,28 @@ class Keeper:
 
     def let_go(self, ticket: Ticket) -> None:
         """The call has ended."""
-        with self._changed:
-            if self._open.pop(ticket.id, None) and not self._open:
-                self._changed.notify()
+        with self._lock:
+            self._open.pop(ticket.id, None)
 
     def _keep(self) -> None:
+        renewed = time.monotonic()
         while True:
-            with self._changed:
-                self._changed.wait(self._pause)
+            # It stays for a while, since calls come one after the other and threads are dear.
+            time.sleep(min(self._pause, LINGER_SECONDS))
+            with self._lock:
                 due = list(self._open.values())
                 self._running = bool(due)
             if not due:
                 return
-            for ticket in due:
-                # A lease that ends is not a loss: a late settlement still charges.
-                with suppress(StoreError):
-                    self._renew(ticket)
+            if time.monotonic() - renewed >= self._pause:
+                self._lengthen(due)
+                renewed = time.monotonic()
+
+    def _lengthen(self, due: list[Ticket]) -> None:
+        for ticket in due:
+            # A lease that ends is not a loss: a late settlement still charges.
+            with suppress(StoreError):
+                self._renew(ticket)
 
 
 class AsyncKeeper:

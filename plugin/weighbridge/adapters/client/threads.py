@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from weakref import finalize, ref
 
 from weighbridge import wiring
@@ -33,6 +34,9 @@ from weighbridge.core.model import Ending
 from weighbridge.desk import store_down
 from weighbridge.guard import Guard
 from weighbridge.keeping import Keeper
+
+CLERKS: Final = 4
+"""Threads that settle, at most; they are idle but where the store does not answer."""
 
 
 class Gate:
@@ -61,6 +65,7 @@ class Gate:
         self._guard = guard
         self._keeper: Keeper | None = None
         self._building = Lock()
+        self._clerks = ThreadPoolExecutor(CLERKS, "weighbridge-settle")
         self._leave: Callable[[], None] | None = None
         self._working: set[Thread] = set()
         self._forgotten: SimpleQueue[Reading | None] | None = None
@@ -89,6 +94,7 @@ class Gate:
             for thread in list(self._working):
                 thread.join()
                 self._working.discard(thread)
+        self._clerks.shutdown()
         if self._leave is not None:
             atexit.unregister(self._leave)
         self._inner.close()
@@ -102,7 +108,12 @@ class Gate:
 
     def settle(self, ticket: Ticket, ending: Ending) -> None:
         """Settle; a store that is slow is not waited for."""
-        self.aside(lambda: self.settle_here(ticket, ending), PATIENCE_SECONDS)
+        try:
+            settling = self._clerks.submit(self.settle_here, ticket, ending)
+        except RuntimeError:
+            # The interpreter is ending and takes no new work.
+            return self.settle_here(ticket, ending)
+        wait((settling,), PATIENCE_SECONDS)
 
     def settle_here(self, ticket: Ticket, ending: Ending) -> None:
         """Settle, however long it takes."""
