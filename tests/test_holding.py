@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from weighbridge.core.policy import parse, shelf
 from weighbridge.core.shelves import Put
 from weighbridge.desk import Desk, Scale
 from weighbridge.guard import AsyncGuard, Guard
-from weighbridge.holding import UNREPORTED, AsyncHold, Held, Hold, async_held, held
+from weighbridge.holding import UNREPORTED, Held, async_held, held
 from weighbridge.ledger.memory import AsyncMemoryStore, MemoryStore
 
 NOON = 1_790_000_000_000
@@ -86,7 +87,7 @@ REPORTS: dict[str, Usage | Mapping[str, Any]] = {"usage": Usage(input=9, output=
 
 @pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS)
 def test_reported(guard: Guard, store: Seeing, report: Any) -> None:
-    with Hold(guard, call()) as ticket:
+    with guard.hold(call()) as ticket:
         assert store.run(OpenHolds())[0][0] == ticket.id
         ticket.report(report)
     entry = store.only()
@@ -94,14 +95,14 @@ def test_reported(guard: Guard, store: Seeing, report: Any) -> None:
 
 
 async def test_reported_async(async_guard: AsyncGuard, store: Seeing) -> None:
-    async with AsyncHold(async_guard, call()) as ticket:
+    async with async_guard.hold(call()) as ticket:
         ticket.report(ANSWER)
     assert store.only().output == 3
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_not_reported_is_charged_in_full(guard: Guard, store: Seeing, stream: bool) -> None:
-    with Hold(guard, call(stream=stream)):
+    with guard.hold(call(stream=stream)):
         pass
     entry = store.only()
     assert (entry.ending, entry.output) == (f"cut off: {UNREPORTED}", 50)
@@ -135,7 +136,7 @@ ERRORS = {
 
 @pytest.mark.parametrize(("does", "charged"), ERRORS.values(), ids=ERRORS)
 def test_an_error_in_the_block(guard: Guard, store: Seeing, does: Any, charged: Any) -> None:
-    with pytest.raises(OSError, match="broken"), Hold(guard, call()) as ticket:
+    with pytest.raises(OSError, match="broken"), guard.hold(call()) as ticket:
         does(ticket)
         raise OSError("broken")
     if charged is None:
@@ -146,36 +147,36 @@ def test_an_error_in_the_block(guard: Guard, store: Seeing, does: Any, charged: 
 
 async def test_an_error_in_the_block_async(async_guard: AsyncGuard, store: Seeing) -> None:
     with pytest.raises(OSError, match="broken"):
-        async with AsyncHold(async_guard, call()) as ticket:
+        async with async_guard.hold(call()) as ticket:
             ticket.unsent()
             raise OSError("broken")
     assert not store.run(Entries()) and not store.run(OpenHolds())
 
 
 def test_refused_before_the_block(guard: Guard, store: Seeing) -> None:
-    with pytest.raises(Refused), Hold(guard, call("word " * 2000)):
+    with pytest.raises(Refused), guard.hold(call("word " * 2000)):
         pytest.fail("the block must not be entered")
     assert not store.run(Entries())
 
 
 def test_clamped(guard: Guard) -> None:
-    with Hold(guard, call(most=90)) as first, Hold(guard, call(most=90, n=4)) as second:
+    with guard.hold(call(most=90)) as first, guard.hold(call(most=90, n=4)) as second:
         assert (first.max_output, json.loads(first.body)["max_tokens"]) == (None, 90)
         assert first.body == call(most=90).body
         assert second.max_output is None
-        with Hold(guard, call(most=90)) as third:
+        with guard.hold(call(most=90)) as third:
             assert (third.max_output, json.loads(third.body)["max_tokens"]) == (50, 50)
             third.unsent()
 
 
 def test_an_answer_without_usage_is_no_report(guard: Guard, store: Seeing) -> None:
-    with Hold(guard, call()) as ticket, pytest.raises(ValueError, match="openai-chat"):
+    with guard.hold(call()) as ticket, pytest.raises(ValueError, match="openai-chat"):
         ticket.report({"choices": []})
     assert store.only().ending == f"cut off: {UNREPORTED}"
 
 
 def test_decorated(guard: Guard, store: Seeing) -> None:
-    @held(partial(Hold, guard), call)
+    @held(guard.hold, call)
     def ask(text: str, *, ticket: Held) -> dict[str, Any]:
         """Asks."""
         return {**ANSWER, "sent": json.loads(ticket.body)["messages"][0]["content"]}
@@ -185,7 +186,7 @@ def test_decorated(guard: Guard, store: Seeing) -> None:
 
 
 async def test_decorated_async(async_guard: AsyncGuard, store: Seeing) -> None:
-    @async_held(partial(AsyncHold, async_guard), call)
+    @async_held(async_guard.hold, call)
     async def ask(text: str, *, ticket: Held) -> str:
         ticket.report(Usage(input=1, output=2))
         return text
@@ -195,7 +196,7 @@ async def test_decorated_async(async_guard: AsyncGuard, store: Seeing) -> None:
 
 
 def test_a_long_block_keeps_its_lease(store: Seeing) -> None:
-    with Hold(Guard(desk(lease_ms=30), store), call()) as ticket:
+    with Guard(desk(lease_ms=30), store).hold(call()) as ticket:
         while not any(isinstance(verb, Renew) for verb in store.verbs):
             assert store.run(OpenHolds())
         ticket.report(ANSWER)
@@ -203,8 +204,18 @@ def test_a_long_block_keeps_its_lease(store: Seeing) -> None:
 
 
 async def test_a_long_block_keeps_its_lease_async(store: Seeing) -> None:
-    async with AsyncHold(AsyncGuard(desk(lease_ms=30), AsyncMemoryStore(store)), call()) as ticket:
+    async with AsyncGuard(desk(lease_ms=30), AsyncMemoryStore(store)).hold(call()) as ticket:
         while sum(isinstance(verb, Renew) for verb in store.verbs) < 2:
             await asyncio.sleep(0)
         ticket.report(ANSWER)
     assert store.only().ending == "reported"
+
+
+def test_the_readme_s_block_runs(guard: Guard, store: Seeing) -> None:
+    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    (block,) = (found for found in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "guard.hold" in found)
+    body = call().body.decode()
+    sent: list[bytes] = []
+    names = {"guard": guard, "body": body.encode(), "ask": lambda body: sent.append(body) or ANSWER}
+    exec(compile(block.replace("guard = open_guard(load())", ""), "README.md", "exec"), names)
+    assert sent == [body.encode()] and store.only().team == "research"
