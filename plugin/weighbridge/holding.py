@@ -1,6 +1,6 @@
 """For programs without HTTP: hold before a call, report after it.
 
-    with Hold(guard, call) as ticket:               # raises Refused
+    with guard.hold(call) as ticket:                # raises Refused
         answer = ask(ticket.body)                   # the request, with what a decision changed in it
         ticket.report(answer)                       # the provider's answer, or a Usage
 
@@ -158,7 +158,7 @@ class AsyncHold:
 def held(
     hold: Callable[[RawCall], Hold], call: Callable[P, RawCall]
 ) -> Callable[[Callable[..., T]], Callable[P, T]]:
-    """A decorator.  `hold` makes a Hold of a call, and `call` makes the call of the function's arguments.
+    """A decorator.  `hold` makes a Hold of a call (`guard.hold`), and `call` makes the call of the function's arguments.
     The function gets its ticket as `ticket=`; what it returns is reported where it is an answer with
     usage in it."""
 
