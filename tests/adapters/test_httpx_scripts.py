@@ -147,6 +147,21 @@ def test_litellm_is_refused_in_its_own_exception(at: Yard, litellm: Any, monkeyp
     assert not at.upstream.seen
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("model", ["anthropic/claude-haiku-4-5", "gemini/gemini-2.5-flash"])
+def test_litellm_s_other_providers(at: Yard, litellm: Any, model: str) -> None:
+    from litellm.llms.custom_httpx.http_handler import HTTPHandler
+
+    asked = {**CHAT, "model": model, "max_tokens": 64, "api_base": at.url, "api_key": "sk"}
+    handler = HTTPHandler(client=litellm.client_session)
+    assert litellm.completion(**asked, client=handler).choices[0].message.content == TEXT
+    chunks = litellm.completion(**asked, client=handler, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == TEXT
+    # litellm stops before the last event and closes nothing: such a stream is drained when the client closes.
+    litellm.client_session.close()
+    at.balanced()
+
+
 SCRIPT = """
 import httpx, sys
 from weighbridge.adapters.httpx import Transport

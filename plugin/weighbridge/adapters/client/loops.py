@@ -181,18 +181,15 @@ class AsyncReading:
 
     async def next(self) -> bytes | None:
         """The next bytes for the client; None behind the last ones."""
-        if self._answer.over:
-            return None
         try:
             chunk = await anext(self._chunks, None)
         except BaseException as error:
             await self._end(f"the answer broke off ({type(error).__name__})")
             raise
-        if chunk is not None:
-            return self._answer.feed(chunk)
-        last = self._answer.finish()
-        await self._end()
-        return last
+        passed = (self._answer.finish() or None) if chunk is None else self._answer.feed(chunk)
+        if chunk is None or self._answer.whole:
+            await self._end()
+        return passed
 
     async def leave(self) -> None:
         """Nobody reads on: read on for what the provider reports, as long as was agreed."""

@@ -201,16 +201,14 @@ class Reading:
 
     def next(self) -> bytes | None:
         """The next bytes for the client; None behind the last ones."""
-        if self._answer.over:
-            return None
         try:
             chunk = next(self._chunks, None)
         except BaseException as error:
             self._end(f"the answer broke off ({type(error).__name__})")
             raise
         with self._lock:
-            passed = self._answer.finish() if chunk is None else self._answer.feed(chunk)
-        if chunk is None:
+            passed = (self._answer.finish() or None) if chunk is None else self._answer.feed(chunk)
+        if chunk is None or self._answer.whole:
             self._end()
         return passed
 
