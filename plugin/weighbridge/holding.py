@@ -155,10 +155,8 @@ class AsyncHold:
             await self._guard.close(self._held.ticket, self._held.ending(error))
 
 
-def held(
-    hold: Callable[[RawCall], Hold], call: Callable[P, RawCall]
-) -> Callable[[Callable[..., T]], Callable[P, T]]:
-    """A decorator.  `hold` makes a Hold of a call (`guard.hold`), and `call` makes the call of the function's arguments.
+def held(hold: Callable[[RawCall], Hold], call: Callable[P, RawCall]) -> Callable[[Callable[..., T]], Callable[P, T]]:
+    """A decorator.  `hold` makes a Hold of a call, and `call` makes the call of the function's arguments.
     The function gets its ticket as `ticket=`; what it returns is reported where it is an answer with
     usage in it."""
 

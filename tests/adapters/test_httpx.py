@@ -118,6 +118,12 @@ def test_unmetered_routes_pass_where_allowed(over: Over, at: Yard, monkeypatch: 
     assert len(at.upstream.seen) == 1
 
 
+def test_a_socket_is_no_reading(over: Over, at: Yard) -> None:
+    with over() as client:
+        asked = client.get("/v1/realtime", headers={"upgrade": "websocket", "connection": "upgrade"})
+    assert asked.status_code == 403 and not at.upstream.seen
+
+
 PLACES = {
     "groq": "/openai/v1/chat/completions",
     "gemini": "/v1beta/openai/chat/completions",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+from typing import Any
 
 import pytest
 
@@ -123,3 +124,22 @@ def test_a_long_call_keeps_its_lease(scale: Scale, unset: None) -> None:
             client.post(CHAT_PATH, json=STREAM, headers={TAPE_HEADER: "long"})
         (closed,) = [event for event in at.events if type(event).__name__ == "Closed"]
     assert closed.outcome == "settled", "a lease that was not renewed would make it late"  # type: ignore[union-attr]
+
+
+LASTS = {
+    "openai": (CHAT_PATH, STREAM),
+    "responses": ("/v1/responses", {"model": "gpt-4o-mini", "stream": True, "input": "hello"}),
+    "anthropic": ("/v1/messages", {**STREAM, "model": "claude-haiku-4-5", "max_tokens": 64}),
+}
+
+
+@pytest.mark.parametrize(("path", "body"), LASTS.values(), ids=LASTS)
+def test_settled_with_the_last_event_whether_or_not_anybody_reads_on(
+    over: Over, at: Yard, path: str, body: dict[str, Any]
+) -> None:
+    with over() as client, client.stream("POST", path, json=body) as answer:
+        for piece in answer.iter_raw():
+            if b"[DONE]" in piece or b"message_stop" in piece or b"response.completed" in piece:
+                break
+        assert at.entry(answer).ending == "reported"
+    at.balanced()

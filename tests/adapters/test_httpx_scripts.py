@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import httpx
 import openai
 import pytest
 
-from adapters.crossings import CHAT, CHAT_PATH, STREAM, USAGE_CHUNK, Yard
+from adapters.crossings import CHAT, CHAT_PATH, STREAM, Yard
 from gateway.provider import ANSWER, PROMPT, TEXT
 from gateway.upstream import Answer, Seen
 from weighbridge.adapters.httpx import AsyncTransport, Transport
@@ -148,6 +147,21 @@ def test_litellm_is_refused_in_its_own_exception(at: Yard, litellm: Any, monkeyp
     assert not at.upstream.seen
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("model", ["anthropic/claude-haiku-4-5", "gemini/gemini-2.5-flash"])
+def test_litellm_s_other_providers(at: Yard, litellm: Any, model: str) -> None:
+    from litellm.llms.custom_httpx.http_handler import HTTPHandler
+
+    asked = {**CHAT, "model": model, "max_tokens": 64, "api_base": at.url, "api_key": "sk"}
+    handler = HTTPHandler(client=litellm.client_session)
+    assert litellm.completion(**asked, client=handler).choices[0].message.content == TEXT
+    chunks = litellm.completion(**asked, client=handler, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == TEXT
+    # litellm stops before the last event and closes nothing: such a stream is drained when the client closes.
+    litellm.client_session.close()
+    at.balanced()
+
+
 SCRIPT = """
 import httpx, sys
 from weighbridge.adapters.httpx import Transport
@@ -173,6 +187,28 @@ def test_a_program_that_just_ends(at: Yard, url: str, journal: Any, end: str, en
     assert [entry.ending for entry in journal()] == [ending]
 
 
-def test_usage_is_the_last_chunk() -> None:
-    """What `balanced` relies on."""
-    assert json.loads(USAGE_CHUNK[0].removeprefix(b"data: "))["usage"]
+ASYNC_SCRIPT = """
+import asyncio, httpx, sys
+from weighbridge.adapters.httpx import AsyncTransport
+async def main():
+    client = httpx.AsyncClient(base_url=sys.argv[1], transport=AsyncTransport(store=sys.argv[2], team="mine"))
+    body = {"model": "gpt-4o-mini", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
+    answer = await client.send(client.build_request("POST", "/v1/chat/completions", json=body), stream=True)
+    %s
+    return answer
+answer = asyncio.run(main())
+"""
+ASYNC_ENDS = {
+    "read to its end": ("await answer.aread()", "reported"),
+    "closed": ("await answer.aclose()", "reported"),
+    "left lying about": ("", "cut off: the answer was left unread"),
+}
+
+
+@pytest.mark.parametrize(("end", "ending"), ASYNC_ENDS.values(), ids=ASYNC_ENDS)
+def test_a_program_whose_loop_just_ends(at: Yard, url: str, journal: Any, end: str, ending: str) -> None:
+    command = [sys.executable, "-c", ASYNC_SCRIPT % end, at.url, url]
+    environ = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert [entry.ending for entry in journal()] == [ending], done.stderr

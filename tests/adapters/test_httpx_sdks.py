@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -222,3 +223,12 @@ async def test_left_early_and_drained_async(at: Yard) -> None:
     async with async_anthropic_over(at) as claude, claude.messages.stream(**CLAUDE_CHAT) as opened:
         await anext(aiter(opened.text_stream))
     at.balanced()
+
+
+def test_many_threads_over_one_transport(at: Yard) -> None:
+    with openai_over(at) as client, ThreadPoolExecutor(8) as pool:
+        streamed = [pool.submit(lambda: list(client.chat.completions.create(**CHAT, stream=True))) for _ in range(24)]
+        plain = [pool.submit(lambda: client.chat.completions.create(**CHAT)) for _ in range(24)]
+        assert all(done.result() for done in streamed + plain)
+    at.balanced()
+    assert at.billed() == 48

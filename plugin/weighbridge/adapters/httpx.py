@@ -5,6 +5,10 @@
 What a transport takes: `transport`, the one it wraps (a new one of httpx's where none is given); a `guard`,
 or what to build one from: `store` (a URL) and `config` (a file), where silent WEIGHBRIDGE_STORE and
 WEIGHBRIDGE_CONFIG; and who sends: `org`, `team`, `user`, `key`, `tags`.
+
+litellm in this process: `litellm.client_session` and `aclient_session` serve what it sends with the openai
+SDK; for Anthropic, Gemini and others give `client=HTTPHandler(client=...)` (of its `llms.custom_httpx`)
+with each call, or they go out unweighed.
 """
 
 from __future__ import annotations

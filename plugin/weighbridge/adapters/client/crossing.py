@@ -7,6 +7,7 @@ responses are those of httpx or httpx2, whose names are the same.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ FREE: Final = frozenset(
 CLOSED: Final = "Server disconnected"
 """How a RemoteProtocolError tells of a connection closed without a byte."""
 LEFT: Final = "the client left"
+LAST: Final = re.compile(
+    rb"(?:^|\n)(?:data: ?\[DONE\]|event: ?(?:message_stop|response\.(?:completed|incomplete|failed))\r?\n[^\n]*)"
+    rb"\r?\n\r?\n$"
+)
+"""A stream's own word that nothing follows, where it stands at the end of a chunk.  Generated text cannot
+imitate it: in JSON its line breaks are escaped."""
 UNREAD: Final = "the answer was left unread"
 PATIENCE_SECONDS: Final = 0.1
 """How long the end of an answer waits for its settlement, so that what comes next finds it done."""
@@ -84,16 +91,24 @@ class Answer:
     def __init__(self, ticket: Ticket, meter: Meter) -> None:
         self.ticket = ticket
         self.over = False
-        """Nothing more is read of it."""
+        """It was asked how the call ended; what still comes passes as it is."""
+        self.whole = False
+        """The stream said that it is at its end, which many a client takes for it and reads no further."""
         self._meter = meter
 
     def feed(self, chunk: bytes) -> bytes:
         """The provider's next bytes; those that go on to the client."""
-        return chunk if self.over else self._meter.feed(chunk)
+        if self.over:
+            return chunk
+        passed = self._meter.feed(chunk)
+        if LAST.search(chunk):
+            self.whole = True
+            return passed + self._meter.finish()
+        return passed
 
     def finish(self) -> bytes:
         """The provider ended its answer: bytes still held back."""
-        return self._meter.finish()
+        return b"" if self.over else self._meter.finish()
 
     def end(self, cut: str = "") -> Ending | None:
         """How the call ended; None where that was asked before."""

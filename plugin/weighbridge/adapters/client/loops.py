@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
@@ -12,6 +13,7 @@ from weighbridge import wiring
 from weighbridge.adapters.client.crossing import (
     LEFT,
     PATIENCE_SECONDS,
+    UNREAD,
     Answer,
     Open,
     Read,
@@ -77,9 +79,20 @@ class AsyncGate:
             await asyncio.wait(self._working)
             # Taken out here, not by their callbacks: waiting for what is done does not let those run.
             self._working = {task for task in self._working if not task.done()}
+        atexit.unregister(self.give_up)
         await self._inner.aclose()
         if self._built and self._guard is not None:
             await self._guard.shut()
+
+    def give_up(self) -> None:
+        """The program ends, and the loop is gone: charge what was left lying about by another road."""
+        left = [(reading.ticket, ending) for reading in self.readings if (ending := reading.give_up()) is not None]
+        if left:
+            guard = wiring.guard(self.terms.settings)
+            for ticket, ending in left:
+                with suppress(StoreError):
+                    guard.close(ticket, ending)
+            guard.shut()
 
     async def settle(self, ticket: Ticket, ending: Ending) -> None:
         """Settle; a store that is slow is not waited for."""
@@ -119,6 +132,7 @@ class AsyncGate:
                 except StoreError as error:
                     raise store_down(error) from error
                 await asyncio.to_thread(wiring.warm)
+                atexit.register(self.give_up)
             if self._keeper is None:
                 self._keeper = AsyncKeeper(self._guard.renew, self._guard.desk.lease_ms)
         return self._guard
@@ -167,18 +181,15 @@ class AsyncReading:
 
     async def next(self) -> bytes | None:
         """The next bytes for the client; None behind the last ones."""
-        if self._answer.over:
-            return None
         try:
             chunk = await anext(self._chunks, None)
         except BaseException as error:
             await self._end(f"the answer broke off ({type(error).__name__})")
             raise
-        if chunk is not None:
-            return self._answer.feed(chunk)
-        last = self._answer.finish()
-        await self._end()
-        return last
+        passed = (self._answer.finish() or None) if chunk is None else self._answer.feed(chunk)
+        if chunk is None or self._answer.whole:
+            await self._end()
+        return passed
 
     async def leave(self) -> None:
         """Nobody reads on: read on for what the provider reports, as long as was agreed."""
@@ -194,6 +205,15 @@ class AsyncReading:
         """From wherever rubbish is collected: the loop it belongs to takes leave of it."""
         if not self._left and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(lambda: self._gate.begin(self.leave()))
+
+    @property
+    def ticket(self) -> Ticket:
+        """The call it answers."""
+        return self._answer.ticket
+
+    def give_up(self) -> Ending | None:
+        """The program ends, and nobody reads on: how the call ended, where nobody said so yet."""
+        return self._answer.end(UNREAD)
 
     async def _drain(self) -> None:
         try:

@@ -78,10 +78,11 @@ class Gate:
     def _metered(self, response: Any, answer: Answer) -> Stream:
         reading = Reading(self, response, answer)
         self.readings.add(reading)
-        if self._forgotten is None:
-            self._forgotten = SimpleQueue()
-            Thread(target=_leave_forgotten, args=(self._forgotten,), name="weighbridge-left", daemon=True).start()
-            finalize(self, self._forgotten.put, None)
+        with self._building:
+            if self._forgotten is None:
+                self._forgotten = SimpleQueue()
+                Thread(target=_leave_forgotten, args=(self._forgotten,), name="weighbridge-left", daemon=True).start()
+                finalize(self, self._forgotten.put, None)
         return self.stream(reading, self._forgotten)
 
     def close(self) -> None:
@@ -128,8 +129,10 @@ class Gate:
         program does not end before it is done."""
 
         def run() -> None:
-            work()
-            self._working.discard(thread)
+            try:
+                work()
+            finally:
+                self._working.discard(thread)
 
         thread = Thread(target=run, name="weighbridge", daemon=False)
         self._working.add(thread)
@@ -198,16 +201,14 @@ class Reading:
 
     def next(self) -> bytes | None:
         """The next bytes for the client; None behind the last ones."""
-        if self._answer.over:
-            return None
         try:
             chunk = next(self._chunks, None)
         except BaseException as error:
             self._end(f"the answer broke off ({type(error).__name__})")
             raise
         with self._lock:
-            passed = self._answer.finish() if chunk is None else self._answer.feed(chunk)
-        if chunk is None:
+            passed = (self._answer.finish() or None) if chunk is None else self._answer.feed(chunk)
+        if chunk is None or self._answer.whole:
             self._end()
         return passed
 
@@ -232,8 +233,9 @@ class Reading:
         self._end(LEFT, aside=False)
 
     def _read_on(self) -> None:
-        # The connection may be closed under it: then what was seen is what is charged.
-        with suppress(self.gate.library.HTTPError, OSError, RuntimeError):
+        # The connection may be closed under it, or another thread be reading: what was seen is what is charged.
+        trouble = suppress(self.gate.library.HTTPError, OSError, RuntimeError, ValueError)
+        with trouble:
             for chunk in self._chunks:
                 with self._lock:
                     if self._answer.over:
@@ -241,6 +243,7 @@ class Reading:
                     self._answer.feed(chunk)
             else:
                 self._end(aside=False)
+        with trouble:
             self._response.close()
 
     def _end(self, cut: str = "", aside: bool = True) -> None:

@@ -27,7 +27,7 @@ TAILS: Final = (
 READING: Final = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))
 FREE: Final = re.compile(
     r".*/(files|uploads|vector_stores|moderations|conversations|assistants|skills|fileSearchStores)([/:].*)?"
-    r"|.*/threads(/[^/]+(/messages(/.*)?)?)?"
+    r"|.*/threads(/(?!runs$)[^/]+(/messages(/.*)?)?)?"
     r"|.*/chat/completions/[^/]+"
     r"|.*[/:](cancel|pause|resume)"
 )
