@@ -14,14 +14,13 @@ from weighbridge.adapters.gateway.house import house
 from weighbridge.adapters.gateway.identity import Doorkeeper
 from weighbridge.core import reply
 from weighbridge.core.dialects import DIALECTS, route
+from weighbridge.core.dialects.addresses import spoken, unmetered
 from weighbridge.core.errors import Refused, WeighbridgeError
 from weighbridge.settings import Settings
 
 DOTS: Final = frozenset((".", ".."))
 HOUSE: Final = ("/health/", "/weighbridge/")
 API: Final = ("/v1/", "/v1beta/")
-SPOKEN: Final = (("/v1/messages", "anthropic-messages"), ("/v1beta/", "gemini-generate"))
-"""Whose words a route that is no known one is refused in; OpenAI's elsewhere."""
 
 
 class Gateway:
@@ -39,7 +38,7 @@ class Gateway:
             assert self._front is not None, "requests come after start-up"
             if not DOTS.isdisjoint(scope["path"].split("/")):
                 # A provider may resolve the dots, and then answer a route that was never let through.
-                return await answer(send, _refused(_no_route(scope), _spoken(scope["path"])))
+                return await answer(send, _refused(_no_route(scope), spoken(scope["path"])))
             return await self._front(scope, receive, send)
         await send({"type": "websocket.close", "code": 1008, "reason": "weighbridge meters HTTP only"})
 
@@ -84,7 +83,7 @@ class Gateway:
     async def _unmetered(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Model lists are forwarded; anything else only where the settings say so."""
         path = route(scope["method"], scope["path"], "")
-        dialect = path.dialect if path else _spoken(scope["path"])
+        dialect = path.dialect if path else spoken(scope["path"])
         try:
             await self._doorkeeper.identify(scope)
             if path is None and (self._settings.unmetered_routes == "refuse" or not scope["path"].startswith(API)):
@@ -95,10 +94,6 @@ class Gateway:
         except Refused as error:
             return await answer(send, _refused(error, dialect))
         await self._forwarder.forward(scope, receive, send, provider, dialect, None)
-
-
-def _spoken(path: str) -> str:
-    return next((dialect for prefix, dialect in SPOKEN if path.startswith(prefix)), "openai-chat")
 
 
 def _refused(error: Refused, dialect: str) -> reply.Reply:
@@ -116,8 +111,7 @@ def _no_route(scope: Scope) -> Refused:
 def _not_metered(scope: Scope) -> Refused:
     if not scope["path"].startswith(API):
         return _no_route(scope)
-    fix = "Set unmetered_routes: forward to let it pass unmetered."
-    return Refused("unmetered", f"{_where(scope)} cannot be metered. {fix}")
+    return unmetered(scope["method"], scope["path"])
 
 
 def _no_provider(dialect: str) -> Refused:
