@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from adapters.crossings import Yard
+from gates import journaled
 from gateway.provider import ANSWER, PROMPT
 from gateway.upstream import until
-from weighbridge.core.ledger import Entries
 from weighbridge.ledger import Store
 
 README = Path(__file__).parents[2] / "README.md"
@@ -34,13 +34,13 @@ def test_it_runs(at: Yard, url: str, store: Store, block: str, monkeypatch: pyte
         monkeypatch.setenv(f"{name}_BASE_URL", base)
     for name in ("OPENAI", "ANTHROPIC", "GEMINI"):
         monkeypatch.setenv(f"{name}_API_KEY", "sk-mine")
-    known = {entry.id for entry in store.run(Entries())}
+    known = {entry.id for entry in journaled(store)}
     names: dict[str, Any] = {}
     exec(compile(block, "README.md", "exec"), names)
     names["http"].close() if "http" in names else names["client"].close()
 
     def charged() -> list[Any]:
-        return [entry for entry in store.run(Entries()) if entry.id not in known]
+        return [entry for entry in journaled(store) if entry.id not in known]
 
     until(lambda: len(charged()) == at.billed(), "the settlements")
     assert {(entry.team, entry.input, entry.output) for entry in charged()} == {("research", PROMPT, ANSWER)}

@@ -15,11 +15,12 @@ import openai
 import pytest
 
 from adapters.crossings import CHAT, CHAT_PATH, STREAM, Yard
+from gates import journaled
 from gateway.provider import ANSWER, PROMPT, TEXT
 from gateway.upstream import Answer, Seen
 from weighbridge.adapters.httpx import AsyncTransport, Transport
 from weighbridge.core.errors import ConfigError
-from weighbridge.core.ledger import Entries, Entry, OpenHolds
+from weighbridge.core.ledger import Entry, OpenHolds
 from weighbridge.core.policy import parse, shelf
 from weighbridge.core.shelves import Put
 from weighbridge.ledger import Store
@@ -38,11 +39,12 @@ def ledger(unset: None, store: Store) -> Store:
 @pytest.fixture
 def journal(ledger: Store) -> Any:
     """What was written to the ledger since."""
-    known = {entry.id for entry in ledger.run(Entries())}
+    last = journaled(ledger)[-1:]
+    known = last[0].cursor if last else ""
 
     def news() -> list[Entry]:
         assert not ledger.run(OpenHolds())
-        return [entry for entry in ledger.run(Entries()) if entry.id not in known]
+        return journaled(ledger, known)
 
     return news
 

@@ -128,6 +128,7 @@ STORES = {
     "cluster": _at("cluster_url"),
     "async cluster": _async_at("cluster_url"),
     "tls": _at("tls_url"),
+    "async tls": _async_at("tls_url"),
 }
 """Every store there is: a row here is all a new one needs."""
 

@@ -178,6 +178,8 @@ class Links:
         links, self._links = self._links, {}
         for link in links.values():
             await link.close()
+        # What a failed handshake left is closed in the loop's next turn, and it may have been the last.
+        await asyncio.sleep(0)
 
     async def _connect(self, ask: Ask) -> Link:
         # The link waits as long as its callers do: the deadline is theirs.
