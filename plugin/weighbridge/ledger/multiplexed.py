@@ -43,6 +43,8 @@ class Link:
         self.server = server
         """The identity of the server at its other end (identity.py)."""
         self._connection = connection
+        # redis-py forgets it where reading is broken off, and then TLS says goodbye to the end.
+        self._writer: Untyped = getattr(connection, "_writer", None)
         self._waiting: deque[Reply] = deque()
         self._unsent: list[bytes] = []
         self._loop = asyncio.get_running_loop()
@@ -110,14 +112,13 @@ class Link:
 
     async def _abort(self) -> None:
         """Gone at once: TLS would say goodbye first, for as long as the other end likes."""
-        writer = getattr(self._connection, "_writer", None)
-        if writer is not None:
-            writer.transport.abort()
+        if self._writer is not None:
+            self._writer.transport.abort()
         await self._connection.disconnect(nowait=True)
-        if writer is not None:
+        if self._writer is not None:
             with suppress(OSError):
                 async with asyncio.timeout(GOODBYE):
-                    await writer.wait_closed()
+                    await self._writer.wait_closed()
 
     async def _next(self) -> tuple[Any, Exception | None]:
         try:
@@ -178,8 +179,6 @@ class Links:
         links, self._links = self._links, {}
         for link in links.values():
             await link.close()
-        # What a failed handshake left is closed in the loop's next turn, and it may have been the last.
-        await asyncio.sleep(0)
 
     async def _connect(self, ask: Ask) -> Link:
         # The link waits as long as its callers do: the deadline is theirs.
