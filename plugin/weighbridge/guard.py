@@ -20,6 +20,8 @@ from weighbridge.core.ledger import Ended, Extend, Granted, Reserve, Settle, Set
 from weighbridge.core.model import CutOff, Ending, RawCall
 from weighbridge.counters.transport import AsyncWire, Wire
 from weighbridge.desk import Desk
+from weighbridge.holding import AsyncHold, Hold
+from weighbridge.keeping import AsyncKeeper, Keeper
 from weighbridge.ledger import AsyncStore, Store
 
 T = TypeVar("T")
@@ -33,6 +35,7 @@ class Guard:
         self.desk = desk
         self.store = store
         self._wire = Wire()
+        self._keeper = Keeper(self.renew, desk.lease_ms)
 
     def open(self, raw: RawCall) -> Ticket:
         """Weigh, decide and hold.  Raises Refused."""
@@ -41,6 +44,10 @@ class Guard:
     def close(self, ticket: Ticket, ending: Ending) -> Settled:
         """Settle.  Raises StoreError where the store would not take it after several attempts."""
         return self._drive(self.desk.closing(ticket, ending))
+
+    def hold(self, raw: RawCall) -> Hold:
+        """`with guard.hold(raw) as ticket:` holds, and settles what `ticket.report(usage)` was told."""
+        return Hold(self, raw, self._keeper)
 
     def check(self, raw: RawCall) -> Ticket:
         """The ticket `open` would give, holding nothing.  Raises Refused."""
@@ -108,6 +115,7 @@ class AsyncGuard:
         self.desk = desk
         self.store = store
         self._wire = AsyncWire()
+        self._keeper = AsyncKeeper(self.renew, desk.lease_ms)
         self._releases: set[asyncio.Task[Settled]] = set()
 
     async def open(self, raw: RawCall) -> Ticket:
@@ -117,6 +125,10 @@ class AsyncGuard:
     async def close(self, ticket: Ticket, ending: Ending) -> Settled:
         """Settle.  Raises StoreError where the store would not take it after several attempts."""
         return await self._drive(self.desk.closing(ticket, ending))
+
+    def hold(self, raw: RawCall) -> AsyncHold:
+        """`async with guard.hold(raw) as ticket:` holds, and settles what `ticket.report(usage)` was told."""
+        return AsyncHold(self, raw, self._keeper)
 
     async def check(self, raw: RawCall) -> Ticket:
         """The ticket `open` would give, holding nothing.  Raises Refused."""

@@ -23,7 +23,9 @@ from pydantic import (
 
 from weighbridge.core.policy.reading import PolicyError, nano_usd
 
-STORES = ("embedded:", "memory://", "redis://", "rediss://", "unix://", "redis+sentinel://", "redis+cluster://")
+SERVERS = ("redis://", "rediss://", "unix://")
+FLEETS = ("redis+sentinel://", "rediss+sentinel://", "redis+cluster://", "rediss+cluster://")
+STORES = ("embedded:", "memory://", *SERVERS, *FLEETS)
 """How a store's URL may begin."""
 OPENAI = ("openai-chat", "openai-responses", "openai-completions", "openai-embeddings")
 DIALECTS = (*OPENAI, "anthropic-messages", "gemini-generate", "pangu-chat")

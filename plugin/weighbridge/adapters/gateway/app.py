@@ -15,6 +15,7 @@ from weighbridge.adapters.gateway.house import house
 from weighbridge.adapters.gateway.identity import Doorkeeper
 from weighbridge.core import reply
 from weighbridge.core.dialects import DIALECTS, route
+from weighbridge.core.dialects.addresses import spoken, unmetered
 from weighbridge.core.errors import Refused, WeighbridgeError
 from weighbridge.settings import Settings
 
@@ -22,8 +23,6 @@ DOTS: Final = frozenset((".", ".."))
 ALIVE: Final = "/health/live"
 HOUSE: Final = ("/health/", "/weighbridge/")
 API: Final = ("/v1/", "/v1beta/")
-SPOKEN: Final = (("/v1/messages", "anthropic-messages"), ("/v1beta/", "gemini-generate"))
-"""Whose words a route that is no known one is refused in; OpenAI's elsewhere."""
 
 
 class Gateway:
@@ -48,7 +47,7 @@ class Gateway:
                 return await answer(send, reply.stopping(DIALECTS[_dialect(scope)], uuid.uuid4().hex))
             if not DOTS.isdisjoint(scope["path"].split("/")):
                 # A provider may resolve the dots, and then answer a route that was never let through.
-                return await answer(send, _refused(_no_route(scope), _spoken(scope["path"])))
+                return await answer(send, _refused(_no_route(scope), spoken(scope["path"])))
             return await self._front(scope, receive, send)
         await send({"type": "websocket.close", "code": 1008, "reason": "weighbridge meters HTTP only"})
 
@@ -112,11 +111,7 @@ class Gateway:
 
 def _dialect(scope: Scope) -> str:
     path = route(scope["method"], scope["path"], "")
-    return path.dialect if path else _spoken(scope["path"])
-
-
-def _spoken(path: str) -> str:
-    return next((dialect for prefix, dialect in SPOKEN if path.startswith(prefix)), "openai-chat")
+    return path.dialect if path else spoken(scope["path"])
 
 
 def _refused(error: Refused, dialect: str) -> reply.Reply:
@@ -134,8 +129,7 @@ def _no_route(scope: Scope) -> Refused:
 def _not_metered(scope: Scope) -> Refused:
     if not scope["path"].startswith(API):
         return _no_route(scope)
-    fix = "Set unmetered_routes: forward to let it pass unmetered."
-    return Refused("unmetered", f"{_where(scope)} cannot be metered. {fix}")
+    return unmetered(scope["method"], scope["path"])
 
 
 def _no_provider(dialect: str) -> Refused:

@@ -54,6 +54,12 @@ def route(method: str, path: str, query: str = "") -> Route | None:
     return None
 
 
+def renamed(path: str, old: str, new: str) -> str:
+    """A path that names another model."""
+    named = re.escape(old)
+    return re.sub(f"(?<=/deployments)/{named}(?=/)|/{named}(?=:)", lambda _: f"/{new}", path, count=1)
+
+
 def _model(name: str | None) -> str | None:
     """SDKs take "models/NAME" for a name, and may encode its slash."""
     return None if name is None else unquote(name).removeprefix("models/").removeprefix("models/")
