@@ -126,7 +126,7 @@ def test_the_next_process_charges_what_was_open(gate: Gate, tmp_path: Path) -> N
     other = next_process(gate, tmp_path)
     assert other.do(other.guard.repay()) == 3
     found = entries(other)
-    assert {entry.ending for entry in found.values()} == {f"cut off: {DIED}"}
+    assert all(entry.ending.startswith(f"cut off: {DIED}") for entry in found.values())
     assert found[plain.id].output == plain.units, "it may have been answered whole"
     assert 0 < found[stream.id].output < 50
     assert (found[noted.id].input, found[noted.id].output) == (50, 300)

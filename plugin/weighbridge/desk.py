@@ -122,12 +122,16 @@ class Desk:
                 yield Pause(pause)
         else:
             settled = yield from self._outage.asking(verb, insist=True)
-        self._outage.over(verb)
+        self._outage.over(verb.id)
         return settled
 
     def noting(self, ticket: Ticket, ending: CutOff) -> None:
         """Write down how a running call is to be charged should this process die (`settlement.Wake`)."""
         self._outage.note(ticket, ending)
+
+    def forget(self, ticket: Ticket) -> None:
+        """Another guard settled it."""
+        self._outage.over(ticket.id)
 
     def repaying(self) -> Flow[int]:
         """Settle what is owed, or was left by a process that is gone; how many were."""
@@ -250,7 +254,7 @@ class Desk:
                 outage.owed.appendleft(owed)
                 raise
             repaid += 1
-            outage.over(owed.verb)
+            outage.over(owed.verb.id)
             if owed.ticket is not None and owed.ending is not None:
                 self._closed(owed.ticket, owed.ending, owed.verb, settled)
         return repaid

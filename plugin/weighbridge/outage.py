@@ -110,10 +110,10 @@ class Outage:
         if self.spool is not None:
             self.spool.opened(settle(ticket, ending))
 
-    def over(self, verb: Settle) -> None:
-        """The store knows of it."""
+    def over(self, id: str) -> None:
+        """The store knows how that call ended."""
         if self.spool is not None:
-            self.spool.over(verb.id)
+            self.spool.over(id)
 
     def hopeless(self, verb: Settle, error: Exception) -> None:
         """The store answers, and will not take it."""

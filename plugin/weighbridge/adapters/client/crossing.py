@@ -23,6 +23,7 @@ from weighbridge.core.dialects.base import AS_SENT, Dialect, Meter
 from weighbridge.core.dialects.routes import renamed
 from weighbridge.core.errors import Refused
 from weighbridge.core.model import CutOff, Ending, NeverSent, RawCall
+from weighbridge.core.settlement import Wake
 
 MEANT: Final = ("anthropic-version", "anthropic-beta")
 """Request headers that change what a body means."""
@@ -94,13 +95,20 @@ class Answer:
         """It was asked how the call ended; what still comes passes as it is."""
         self.whole = False
         """The stream said that it is at its end, which many a client takes for it and reads no further."""
+        self.note: Callable[[CutOff], None] | None = None
+        """Told what to charge should this process die."""
         self._meter = meter
+        self._wake = Wake(ticket)
 
     def feed(self, chunk: bytes) -> bytes:
         """The provider's next bytes; those that go on to the client."""
         if self.over:
             return chunk
         passed = self._meter.feed(chunk)
+        if self.note is not None and self.ticket.call.stream:
+            due = self._wake.due(self._meter.seen())
+            if due is not None:
+                self.note(due)
         if LAST.search(chunk):
             self.whole = True
             return passed + self._meter.finish()
