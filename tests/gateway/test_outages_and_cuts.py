@@ -108,6 +108,7 @@ def test_a_stream_that_outgrows_its_budget_ends_like_any_other(gateway: Gateway,
         assert list(ask(client, {}))
     gateway.quiet()
     heard = list(ask(client, {TAPE_HEADER: f"long-{sdk}"}))
+    client.close()
     assert ANSWER < len(heard) < LONG
     assert reason(heard) == 1
     gateway.quiet()

@@ -55,6 +55,8 @@ class Passage:
         self.ticket = ticket
         self.cut = ""
         """Set by the app: why the provider's answer is not whole, or (with `sent` False) never came."""
+        self.seen: Callable[[], int] = lambda: 0
+        """Output tokens that went by so far, by the evidence."""
         self.sent = True
         """Set to False by the app where the provider certainly never got the request."""
 
@@ -153,6 +155,7 @@ class Exchange:
             return await answer(self.send, reply.refused(error, self.dialect, uuid.uuid4().hex))
         self.gate.backstage.watch(guard, ticket)
         passage, coverage = Passage(ticket), Coverage(ticket)
+        passage.seen = lambda: written(self.meter.seen()) if self.meter is not None else 0
         if ticket.covered < ticket.units:
             self.coverage = coverage
         try:

@@ -288,6 +288,14 @@ class CutOff:
     """UTF-8 bytes of generated text, arguments and reasoning that went by."""
     seen_events: int = 0
     """Stream events that carried generated content."""
+    text: str = field(default="", repr=False, compare=False)
+    """The generated text, or an even part of it: for counting, and gone when that is done."""
+    text_bytes: int = field(default=0, compare=False)
+    """How many of `seen_bytes` that text stands for itself."""
+    seen_calls: int = field(default=0, compare=False)
+    """Calls of tools that went by."""
+    seen_tokens: int | None = None
+    """Tokens that went by, counted; None where nobody counted."""
 
 
 @dataclass(frozen=True, slots=True)
