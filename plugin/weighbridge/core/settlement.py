@@ -55,7 +55,7 @@ def conservative(ticket: Ticket, ending: CutOff) -> Usage:
     return replace(
         known,
         input=known.input or ticket.weighed.estimate.tokens,
-        output=max(written(ending), kept),
+        output=max(written(ending, ticket.covered), kept),
     )
 
 
@@ -63,10 +63,13 @@ def _refund(ticket: Ticket, ending: Ending) -> Refund:
     return refund(ticket.call, ticket.weighed.model.family, ending)
 
 
-def written(seen: CutOff) -> int:
-    """Output tokens that went by, by the evidence: rather too many than too few."""
+def written(seen: CutOff, covered: int = 0) -> int:
+    """Output tokens that went by, by the evidence: rather too many than too few.  The hold of a stream runs
+    ahead of its bytes, so what is counted with a margin is more than was `covered` only if these say so."""
     known = 0 if seen.partial is None else seen.partial.output
-    counted = -(-seen.seen_bytes // BYTES_PER_TOKEN) if seen.seen_tokens is None else seen.seen_tokens
+    counted = by_size = -(-seen.seen_bytes // BYTES_PER_TOKEN)
+    if seen.seen_tokens is not None:
+        counted = min(seen.seen_tokens, max(covered, by_size))
     return max(known, counted, seen.seen_events)
 
 
