@@ -40,6 +40,7 @@ def _usage(found: Mapping[str, Any]) -> Usage:
         cache_write_1h=an_hour,
         reasoning=_count(inner(found, "output_tokens_details"), "thinking_tokens"),
         tier=_TIERS.get(str(found.get("service_tier")), ""),
+        searches=_count(inner(found, "server_tool_use"), "web_search_requests"),
     )
 
 
@@ -66,6 +67,7 @@ def _spelled(known: Usage) -> dict[str, Json]:
         "cache_creation": {"ephemeral_1h_input_tokens": known.cache_write_1h},
         "output_tokens_details": {"thinking_tokens": known.reasoning},
         "service_tier": known.tier,
+        "server_tool_use": {"web_search_requests": known.searches},
     }
 
 

@@ -45,7 +45,20 @@ def usage(event: Json) -> Usage | None:
         audio_output=_audio(found, "candidatesTokensDetails"),
         tool_input=amount(found, "toolUsePromptTokenCount") or 0,
         tier=tier(str(found.get("serviceTier") or found.get("trafficType"))),
+        searches=_searches(event),
     )
+
+
+def _searches(event: Mapping[str, Any]) -> int:
+    """Queries that an answer is grounded in: before Gemini 3 all of a prompt's are billed as one."""
+    found = event.get("candidates")
+    rows = (
+        [inner(row, "groundingMetadata") for row in found if isinstance(row, Mapping)]
+        if isinstance(found, list)
+        else []
+    )
+    queries = sum(len(row["webSearchQueries"]) for row in rows if isinstance(row.get("webSearchQueries"), list))
+    return queries if str(event.get("modelVersion")).startswith("gemini-3") else min(1, queries)
 
 
 def _audio(found: Mapping[str, Any], key: str) -> int:
@@ -81,6 +94,7 @@ class Candidates:
             audio_output=fresh.audio_output or known.audio_output,
             tool_input=fresh.tool_input or known.tool_input,
             tier=fresh.tier or known.tier,
+            searches=max(fresh.searches, known.searches),
         )
 
     def final(self, event: Mapping[str, Any]) -> bool:
