@@ -10,7 +10,7 @@ from typing import Any
 from weighbridge.core.dialects.answer import Reader, amount, inner, keys
 from weighbridge.core.model import Json, Usage
 
-_TIERS: Mapping[str, str] = {"priority": "priority", "batch": "batch"}
+_TIERS: Mapping[str, str] = {"priority": "priority", "batch": "batch", "standard": "standard"}
 
 
 def usage(answer: Json) -> Usage | None:

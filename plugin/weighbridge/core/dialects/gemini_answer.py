@@ -28,6 +28,11 @@ def tier(word: str) -> str:
     return _TIERS.get(word.lower().removeprefix("service_tier_"), "")
 
 
+def _served(word: Json) -> str:
+    """The tier an answer names, the standard one too: it may be another than was asked for."""
+    return (tier(word) or "standard") if isinstance(word, str) else ""
+
+
 def usage(event: Json) -> Usage | None:
     """Usage of a whole answer, or of one chunk.  Counts of zero are left out by the provider."""
     if not isinstance(event, Mapping):
@@ -44,7 +49,7 @@ def usage(event: Json) -> Usage | None:
         audio_input=_audio(found, "promptTokensDetails"),
         audio_output=_audio(found, "candidatesTokensDetails"),
         tool_input=amount(found, "toolUsePromptTokenCount") or 0,
-        tier=tier(str(found.get("serviceTier") or found.get("trafficType"))),
+        tier=_served(found.get("serviceTier") or found.get("trafficType")),
         searches=_searches(event),
     )
 

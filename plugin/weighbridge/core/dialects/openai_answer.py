@@ -40,7 +40,7 @@ def usage(answer: Json) -> Usage | None:
         reasoning=amount(outs, "reasoning_tokens") or 0,
         audio_input=amount(ins, "audio_tokens") or 0,
         audio_output=amount(outs, "audio_tokens") or 0,
-        tier=tier(holder.get("service_tier")),
+        tier=_served(holder.get("service_tier")),
         searches=_searches(holder),
     )
 
@@ -54,6 +54,11 @@ def _searches(answer: Mapping[str, Any]) -> int:
 
 def _is_search(item: Json) -> bool:
     return isinstance(item, Mapping) and item.get("type") == "web_search_call" and item.get("status") != "failed"
+
+
+def _served(word: Json) -> str:
+    """The tier an answer names, the standard one too: it may be another than was asked for."""
+    return word if isinstance(word, str) and word != "auto" else ""
 
 
 def tier(word: Json) -> str:
