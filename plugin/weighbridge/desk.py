@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
 from weighbridge.core.admission import Plan, Ticket, Weighed, admit, plan, undecided, unheld
@@ -90,6 +91,7 @@ class Desk:
     def closing(self, ticket: Ticket, ending: Ending) -> Flow[Settled]:
         """Settle.  Raises StoreError where the store would not take it after several attempts, or, where
         there is a spool, at once in an outage: it is owed then, on disk, and settled later."""
+        ending = yield from self._evidence(ticket, ending)
         verb = settle(ticket, ending)
         if ticket.local:
             self._outage.settle(verb)
@@ -109,6 +111,16 @@ class Desk:
             yield from heavy(self._outage.inherit)
         yield from self._repay()
         return settled
+
+    def _evidence(self, ticket: Ticket, ending: Ending) -> Flow[Ending]:
+        """The ending; of an answer that broke off, with the tokens of its text counted."""
+        if not isinstance(ending, CutOff) or ending.seen_tokens is not None:
+            return ending
+        try:
+            return (yield from heavy(partial(self._scale.counted, ticket.weighed.model, ending)))
+        except GeneratorExit:  # whoever closes the call was cancelled
+            self._outage.owe(settle(ticket, ending), ticket, ending)
+            raise
 
     def _settling(self, verb: Settle) -> Flow[Settled]:
         spooled = self._outage.spool is not None
