@@ -297,5 +297,4 @@ def _meant(scope: Scope) -> dict[str, str]:
 
 
 def _query(scope: Scope) -> str:
-    query: bytes = scope.get("query_string", b"")
-    return query.decode("latin-1")
+    return str(scope.get("query_string", b""), "latin-1")
