@@ -253,6 +253,31 @@ def test_durations_are_windows(duration: str | None, window: str) -> None:
     assert durations.reset(duration).window == window
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["fast", "max_budget"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+COLUMNS = st.dictionaries(
+    st.sampled_from([
+        "max_budget", "soft_budget", "budget_duration", "budget_limits", "rpm_limit", "max_parallel_requests", "models",
+        "model_max_budget", "metadata", "aliases", "blocked", "user_id", "team_id", "key_alias", "expires", "token",
+    ]),
+    JSON,
+)  # fmt: skip
+
+
+@given(st.lists(COLUMNS, max_size=2), COLUMNS, JSON)
+def test_any_rows_make_policies_that_load_or_notes(keys: list[Any], params: Any, value: Any) -> None:
+    entry = {"model_name": "fast", "litellm_params": {"model": "openai/gpt-4o-mini", "rpm": value, **params}}
+    settings = {"max_budget": value, "budget_duration": value, "timezone": value, "max_internal_user_budget": value}
+    config = {"model_list": [entry], "keys": keys, "teams": keys, "users": keys, "litellm_settings": settings}
+    found = migrate(config)
+    parse.policies({"policies": found.policies, "defaults": found.defaults})
+
+
 @given(st.text(max_size=12) | st.integers() | st.none())
 def test_any_duration_is_a_window_that_loads(duration: Any) -> None:
     for span in (durations.reset(duration), durations.tumbling(duration)):

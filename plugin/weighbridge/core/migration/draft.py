@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Final
 
 from weighbridge.core.migration.durations import Span
@@ -78,6 +79,18 @@ class Draft:
         while name in self._names:
             name, number = f"{plain}-{number}", number + 1
         return name
+
+
+def number(value: Any) -> int | float | None:
+    """A number as settings have it, in text too; None for what is none."""
+    if isinstance(value, str):
+        try:
+            value = int(value) if value.strip().isdecimal() else float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+        return None
+    return value
 
 
 def exactly(value: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from weighbridge.core.migration.draft import Draft, exactly
+from weighbridge.core.migration.draft import Draft, exactly, number
 from weighbridge.core.migration.durations import Span, tumbling
 
 WILD: Final[Mapping[str, tuple[str, ...]]] = {
@@ -92,7 +92,7 @@ class Fleet:
 
     def _rate(self, group: str, deployments: Sequence[Deployment], name: str, unit: str, enforced: bool) -> None:
         where = f"model {group}"
-        amounts = [deployment.settings.get(name) for deployment in deployments]
+        amounts = [number(deployment.settings.get(name)) for deployment in deployments]
         if not any(amounts):
             return
         if not all(amounts):
@@ -103,7 +103,7 @@ class Fleet:
         models = self.behind(group)
         mode = {} if enforced else {"mode": "shadow"}
         for model in models:
-            self._draft.limit(where, {"model": model}, unit, sum(map(int, filter(None, amounts))), MINUTE, **mode)
+            self._draft.limit(where, {"model": model}, unit, sum(filter(None, amounts)), MINUTE, **mode)
         if not enforced:
             self._draft.note(
                 where, f"{name} only chooses among deployments in LiteLLM: written in shadow mode, which never refuses"
@@ -111,7 +111,9 @@ class Fleet:
         self._spread(where, models)
 
     def _budget(self, group: str, deployments: Sequence[Deployment]) -> None:
-        budgets = [(d.settings.get("max_budget"), d.settings.get("budget_duration")) for d in deployments]
+        budgets = [
+            (number(d.settings.get("max_budget")), str(d.settings.get("budget_duration") or "")) for d in deployments
+        ]
         where = f"model {group}"
         if not any(amount is not None for amount, _ in budgets):
             return
@@ -122,7 +124,7 @@ class Fleet:
             return
         models = self.behind(group)
         for model in models:
-            amount = round(sum(float(amount or 0) for amount, _ in budgets), 9)
+            amount = round(sum(amount or 0 for amount, _ in budgets), 9)
             self._draft.limit(where, {"model": model}, "usd", amount, tumbling(budgets[0][1]))
         if len(deployments) > 1:
             self._draft.note(where, "the budgets of its deployments are one sum here", unequal=False)
@@ -156,10 +158,10 @@ def provider_and_model(named: str, given: str | None = None, base: str | None = 
 
 
 def _deployments(model_list: Any, draft: Draft) -> Iterator[Deployment]:
-    for number, entry in enumerate(model_list if isinstance(model_list, list) else ()):
+    for index, entry in enumerate(model_list if isinstance(model_list, list) else ()):
         params = entry.get("litellm_params") if isinstance(entry, Mapping) else None
         if not isinstance(params, Mapping) or not params.get("model") or not entry.get("model_name"):
-            draft.note(f"model_list[{number}]", "has no model_name or no litellm_params.model: left out")
+            draft.note(f"model_list[{index}]", "has no model_name or no litellm_params.model: left out")
             continue
         info = entry.get("model_info") if isinstance(entry.get("model_info"), Mapping) else {}
         provider, model = provider_and_model(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
-from weighbridge.core.migration.draft import Draft, exactly
+from weighbridge.core.migration.draft import Draft, exactly, number
 from weighbridge.core.migration.durations import RATE, Span, reset, tumbling
 from weighbridge.core.migration.fleet import Fleet
 
@@ -119,13 +119,11 @@ class Holders:
         self._money(where, match, row)
         for column, (unit, span) in RATES.items():
             if row.get(column) is not None:
-                self._draft.limit(where, match, self._unit(unit), int(row[column]), span)
+                self._draft.limit(where, match, self._unit(unit), row[column], span)
         for setting, unit in BY_MODEL.items():
             for name, amount in _mapping(row.get(setting) or meta.get(setting)).items():
                 for model in self._behind(where, name):
-                    self._draft.limit(
-                        f"{where} on {name}", {**match, "model": model}, self._unit(unit), int(amount), RATE
-                    )
+                    self._draft.limit(f"{where} on {name}", {**match, "model": model}, self._unit(unit), amount, RATE)
         self._by_model(where, match, _mapping(row.get("model_max_budget")))
         self._models(where, match, row)
         for setting, what in WITHOUT_EQUAL.items():
@@ -134,8 +132,9 @@ class Holders:
 
     def _money(self, where: str, match: Mapping[str, str], row: Row) -> None:
         limit, soft = row.get("max_budget"), row.get("soft_budget")
+        most, warned = number(limit), number(soft)
         span = reset(row.get("budget_duration"), self._terms.timezone)
-        warn = {"warn_at": [round(soft / limit, 6)]} if limit and soft and 0 < soft <= limit else {}
+        warn = {"warn_at": [round(warned / most, 6)]} if most and warned and most * 1e-6 <= warned <= most else {}
         if limit is not None:
             self._draft.limit(where, match, "usd", limit, span, **warn)
         if soft is not None and not warn:
@@ -158,7 +157,7 @@ class Holders:
                     self._draft.limit(what, scope, "usd", amount, span)
                 for column in ("rpm_limit", "tpm_limit"):
                     if said.get(column) is not None:
-                        self._draft.limit(what, scope, self._unit(RATES[column][0]), int(said[column]), RATE)
+                        self._draft.limit(what, scope, self._unit(RATES[column][0]), said[column], RATE)
 
     def _models(self, where: str, match: Mapping[str, str], row: Row) -> None:
         if row.get("blocked"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from weighbridge.core.errors import ConfigError
-from weighbridge.core.migration.draft import Draft, Note, exactly
+from weighbridge.core.migration.draft import Draft, Note, exactly, number
 from weighbridge.core.migration.durations import reset, tumbling
 from weighbridge.core.migration.fleet import Fleet
 from weighbridge.core.migration.holders import UNITS, Holders, Rows, Terms, of_tag
@@ -52,6 +52,7 @@ PRICES: Final = {
     "cache_read_input_token_cost": "cache_read_usd_per_mtok",
     "cache_creation_input_token_cost": "cache_write_usd_per_mtok",
 }
+SIZES: Final = ("max_input_tokens", "max_output_tokens")
 FAIL_CLOSED: Final = ("fail_closed_rate_limit_enforcement", "fail_closed_budget_enforcement")
 PER_MILLION: Final = 1_000_000
 
@@ -131,9 +132,9 @@ def _whole(draft: Draft, litellm: Block, general: Block, terms: Terms) -> None:
             "proxy", {}, "usd", litellm["max_budget"], reset(litellm.get("budget_duration"), terms.timezone), per=[]
         )
     if general.get("global_max_parallel_requests") is not None:
-        draft.limit("proxy", {}, "concurrent", int(general["global_max_parallel_requests"]), None, per=[])
+        draft.limit("proxy", {}, "concurrent", general["global_max_parallel_requests"], None, per=[])
     if general.get("max_parallel_requests") is not None:
-        draft.limit("each key", {"key": "*"}, "concurrent", int(general["max_parallel_requests"]), None)
+        draft.limit("each key", {"key": "*"}, "concurrent", general["max_parallel_requests"], None)
 
 
 def _by_provider(draft: Draft, router: Block) -> None:
@@ -220,9 +221,11 @@ def _models(fleet: Fleet) -> dict[str, dict[str, Any]]:
     for deployment in fleet.deployments:
         said = {**deployment.settings, **deployment.info}
         own: dict[str, Any] = {
-            ours: round(float(said[theirs]) * PER_MILLION, 9) for theirs, ours in PRICES.items() if said.get(theirs)
+            ours: round(price * PER_MILLION, 9)
+            for theirs, ours in PRICES.items()
+            if (price := number(said.get(theirs)))
         }
-        own |= {size: int(said[size]) for size in ("max_input_tokens", "max_output_tokens") if said.get(size)}
+        own |= {size: int(most) for size in SIZES if (most := number(said.get(size)))}
         if own and "*" not in deployment.model:
             found[deployment.model] = own
     return found
