@@ -205,6 +205,8 @@ class Estimate:
     parts: Parts = Parts()
     whole: bool = True
     """False: counting stopped early because a limit was passed; the figures are what was seen."""
+    unseen: int = 0
+    """The share of `upper` for what could not be seen, and no rule about the rest can tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ FORMAT: Final = "weighbridge calibration 1"
 FACTORS: Final = (0.1, 10.0)
 MOST_TOKENS: Final = 1_000_000
 WORD: Final = "calibrated "
-"""Before the method of an estimate that was corrected."""
+"""Before the method of an estimate that was corrected by a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ class Line:
     """What 99 % of bills stay under, in lengths of the built-in distance between estimate and bound."""
     rows: int = 0
     """Bills it was fitted on."""
+
+    @property
+    def word(self) -> str:
+        """Before the method of an estimate that was corrected."""
+        return WORD
 
     def tokens(self, estimated: int) -> int:
         """The corrected count."""
@@ -49,10 +54,14 @@ class Line:
         return replace(
             estimate,
             tokens=tokens,
-            upper=tokens + math.ceil(self.slack * width) + unseen,
-            method=WORD + estimate.method,
+            upper=tokens + self.above(width) + unseen,
+            method=self.word + estimate.method,
             parts=_moved(estimate.parts, tokens - estimate.tokens),
         )
+
+    def above(self, width: int) -> int:
+        """How far above the corrected count the bound lies, where it was `width` above the built-in one."""
+        return math.ceil(self.slack * width)
 
 
 @dataclass(frozen=True, slots=True, order=True)

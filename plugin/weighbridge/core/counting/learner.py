@@ -1,0 +1,127 @@
+"""All lessons together: lines by topic, what is borrowed from a topic's relatives, and the bounds.
+
+Fed with what the store says has changed; a pure state, the same in every worker that heard the same.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from heapq import nlargest
+from itertools import islice
+from statistics import median, quantiles
+from typing import Final
+
+from weighbridge.core.counting.lesson import Seen, Taught, Topic, line, named, seen
+from weighbridge.core.lessons import KEPT, Learnt, Record
+
+Scope = tuple[str, ...]
+SCOPES: Final = ((3, 3), (2, 8), (1, 16))
+"""(how much of family, host and model is shared, calls it takes) of relatives, nearest first."""
+RELATIVES: Final = 64
+"""Calls remembered of a scope."""
+SHORT: Final = 16
+"""Of a shorter prompt the factor says little: its constant is most of the bill."""
+SPREAD: Final = 1.1
+"""Relatives are of one mind where the upper quartile of their factors is at most this times the lower."""
+SAME: Final = 0.02
+"""A factor nearer to 1 than this is 1."""
+POOL: Final = 64
+"""Topics a bound is read from: those heard of last."""
+FEW: Final = 30
+"""Fewer scores say nothing about bounds."""
+MISSES: Final = 0.005
+"""Share of scores a bound may leave above it."""
+CAUTION: Final = 20
+"""The worst of n scores is not the worst there can be: it is taken for 1 + CAUTION / n of itself."""
+LEVELS: Final = 4
+
+
+class Learner:
+    """What was learnt so far."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._counts: dict[Topic, int] = {}
+        self._rings: dict[Topic, deque[Seen]] = {}
+        self._lines: dict[Topic, Taught] = {}
+        self._scopes: defaultdict[Scope, deque[float]] = defaultdict(lambda: deque(maxlen=RELATIVES))
+        self._pools: defaultdict[tuple[str, int], dict[Topic, tuple[float, ...]]] = defaultdict(dict)
+        self._reaches: dict[tuple[str, int], float | None] = {}
+
+    def line(self, topic: Topic) -> Taught:
+        """The line of a topic, with its bound."""
+        found = self._lines.get(topic)
+        if found is None:
+            found = self._lines[topic] = self._drawn(topic)
+        return found
+
+    def take(self, learnt: Learnt) -> None:
+        """Hear what changed."""
+        self.version = learnt.version
+        for name, record in learnt.records.items():
+            self._hear(named(name), record)
+        if learnt.records:
+            self._reaches.clear()
+            self._lines.clear()
+
+    def rings(self) -> Iterator[tuple[Topic, Sequence[Seen]]]:
+        """Every topic with what was observed of it."""
+        return iter(self._rings.items())
+
+    def _hear(self, topic: Topic, record: Record) -> None:
+        ring = deque(seen(record.words), maxlen=KEPT)
+        known = self._counts.get(topic, 0)
+        fresh = record.count - known if known <= record.count else record.count
+        self._counts[topic], self._rings[topic] = record.count, ring
+        for s in list(ring)[-fresh:] if fresh else ():
+            if s.tokens >= SHORT:
+                for scope, _ in _scopes(topic):
+                    self._scopes[scope].append(s.billed / s.tokens)
+        for level in range(LEVELS):
+            scores = tuple(s.score for s in ring if s.level == level and s.told_bounds)
+            pool = self._pools[topic.family, level]
+            pool.pop(topic, None)
+            if scores:
+                pool[topic] = scores
+
+    def _drawn(self, topic: Topic) -> Taught:
+        drawn = line(self._rings.get(topic, ()), self._start(topic))
+        return replace(drawn, reach=self._reach(topic.family, drawn.level))
+
+    def _start(self, topic: Topic) -> float:
+        """The factor of a topic's nearest relatives that are enough and of one mind."""
+        for scope, enough in _scopes(topic):
+            factors = self._scopes.get(scope, ())
+            if len(factors) >= enough:
+                low, middle, high = quantiles(factors, method="inclusive")
+                if high <= SPREAD * low:
+                    return middle if abs(middle - 1) > SAME else 1.0
+        return 1.0
+
+    def _reach(self, family: str, level: int) -> float | None:
+        """The reach of a level; where too little was seen of it, of it and those that knew less."""
+        key = family, level
+        if key not in self._reaches:
+            own = reach(self._scores(family, level))
+            below = [score for less in range(level + 1) for score in self._scores(family, less)]
+            self._reaches[key] = reach(below) if own is None else own
+        return self._reaches[key]
+
+    def _scores(self, family: str, level: int) -> list[float]:
+        pool = self._pools[family, level]
+        return [score for scores in islice(reversed(pool.values()), POOL) for score in scores]
+
+
+def _scopes(topic: Topic) -> Iterator[tuple[Scope, int]]:
+    for shared, enough in SCOPES:
+        yield topic[:shared], enough
+
+
+def reach(scores: Sequence[float]) -> float | None:
+    """What the next score stays under, 99 times of 100; None: nobody knows."""
+    if len(scores) < FEW:
+        return None
+    worst = nlargest(1 + int(MISSES * len(scores)), scores)[-1]
+    return max(0.0, worst) * (1 + CAUTION / len(scores))
