@@ -18,11 +18,13 @@ from weighbridge.core.flow import Flow, Pause, heavy
 from weighbridge.core.grant import WORST_CASE, decide
 from weighbridge.core.history import Recall
 from weighbridge.core.ledger import Moved, Peek, Renew, Settle, Settled, Verb
+from weighbridge.core.lessons import Learn
 from weighbridge.core.model import Ending, RawCall
 from weighbridge.core.policy import context, credit, shelf
 from weighbridge.core.policy.model import Rules
 from weighbridge.core.settlement import crossings, settle
 from weighbridge.core.shelves import Fetch, Version
+from weighbridge.corrector import Corrector
 from weighbridge.counters import Remote
 from weighbridge.hooks import Admitted, Closed, Event, Hook, TurnedAway, Unsettled, Warned
 from weighbridge.outage import Outage, store_down
@@ -52,11 +54,13 @@ class Desk:
         hooks: Iterable[Hook] = (),
         lease_ms: int = 120_000,
         ids: Callable[[], str] = lambda: uuid.uuid4().hex,
+        corrector: Corrector | None = None,
     ) -> None:
         self.lease_ms = lease_ms
         self._scale = scale
         self._clock = clock
         self._remote = remote
+        self._corrector = corrector
         self._hooks = tuple(hooks)
         self._new_id = ids
         self._skew = 0
@@ -98,6 +102,7 @@ class Desk:
             else:
                 self._closed(ticket, ending, verb, settled)
                 yield from self._repay()
+                yield from self._learn()
                 return settled
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -175,7 +180,10 @@ class Desk:
         if self._rules is not None and self._clock() - self._asked_at < RULES_MS:
             return self._rules
         try:
+            first = self._rules is None
             self._rules = yield from self._read(self._rules)
+            if first:
+                yield from self._learn()
             self._asked_at = self._clock()
         except StoreError as error:
             if self._rules is None:
@@ -212,7 +220,35 @@ class Desk:
             if owed.ticket is not None and owed.ending is not None:
                 self._closed(owed.ticket, owed.ending, owed.verb, settled)
 
+    def parting(self) -> Flow[None]:
+        """Tell the store what was learnt and not told yet."""
+        corrector = self._corrector
+        yield from self._teach(None if corrector is None else corrector.rest())
+
+    def _learn(self) -> Flow[None]:
+        """Tell what settlements taught, and hear what others learnt, where it is time to."""
+        corrector = self._corrector
+        while corrector is not None and (verb := corrector.due()):
+            if not (yield from self._teach(verb)):
+                return
+
+    def _teach(self, verb: Learn | None) -> Flow[bool]:
+        """Whether the store heard it.  Lessons are no money: one that is lost is not missed."""
+        corrector = self._corrector
+        if corrector is None or verb is None:
+            return False
+        try:
+            corrector.take((yield from self._outage.asking(verb)))
+        except (StoreError, GeneratorExit) as error:
+            corrector.keep(verb)
+            if isinstance(error, GeneratorExit):
+                raise
+            return False
+        return True
+
     def _closed(self, ticket: Ticket, ending: Ending, verb: Settle, settled: Settled) -> None:
+        if self._corrector is not None:
+            self._corrector.note(ticket, ending)
         self._tell(Closed(ticket, ending, settled.outcome, verb.entry.nano_usd if verb.entry else 0))
         for claim, spent, share in crossings(ticket, verb, settled):
             counter = claim.hold.counter

@@ -64,6 +64,7 @@ class Guard:
 
     def shut(self) -> None:
         """Close the connections to the store and to providers."""
+        self._drive(self.desk.parting())
         self._wire.close()
         self.store.close()
 
@@ -131,6 +132,7 @@ class AsyncGuard:
 
     async def shut(self) -> None:
         """Close the connections to the store and to providers."""
+        await self._drive(self.desk.parting())
         await self._wire.close()
         await self.store.close()
 

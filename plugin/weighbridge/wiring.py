@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from weighbridge.core.hosts import provider_at
 from weighbridge.core.model import Call, RawCall
 from weighbridge.core.policy import shelf
 from weighbridge.core.shelves import Put
+from weighbridge.corrector import Corrector
 from weighbridge.counters import APIS, Account, Remote, When
 from weighbridge.desk import Desk
 from weighbridge.guard import AsyncGuard, Guard
@@ -137,7 +139,11 @@ def _account(settings: Settings, provider: Provider) -> Account | None:
 def desk(settings: Settings, hooks: Iterable[Hook] = ()) -> Desk:
     """The gate's flows."""
     lease_ms = settings.limits.lease_seconds * 1000
-    return Desk(scale(settings), clock, remote=remote(settings), hooks=(logging_hook, *hooks), lease_ms=lease_ms)
+    on, corrector, told = scale(settings), None, (logging_hook, *hooks)
+    if settings.counting.live != "off":
+        corrector = Corrector(clock, teaches=settings.counting.live == "on")
+        on = replace(on, lessons=corrector.line)
+    return Desk(on, clock, remote=remote(settings), hooks=told, lease_ms=lease_ms, corrector=corrector)
 
 
 def count(settings: Settings, raw: RawCall, when: When) -> Weighed:

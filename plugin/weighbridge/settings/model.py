@@ -178,6 +178,8 @@ class Counting(Block):
     """When the provider may be asked: "undecided" only where a limit lies inside the uncertainty."""
     calibration: Path | None = Field(default=None, examples=["calibration: calibration.json"])
     """What `weighbridge calibrate` fitted to your own traffic."""
+    live: Literal["on", "frozen", "off"] = Field(default="on", examples=["live: on"])
+    """Whether settlements correct the estimates: frozen, they are corrected by what was learnt so far."""
     timeout_seconds: float = Field(default=2.0, ge=0.05, le=60, examples=["timeout_seconds: 2"])
     """Longest a request waits for the provider's count, all attempts together."""
     requests_per_minute: Mapping[str, Annotated[int, Field(ge=1, le=1_000_000)]] = Field(

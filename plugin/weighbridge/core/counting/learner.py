@@ -6,17 +6,17 @@ Fed with what the store says has changed; a pure state, the same in every worker
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from heapq import nlargest
 from itertools import islice
-from statistics import median, quantiles
+from statistics import quantiles
 from typing import Final
 
 from weighbridge.core.counting.lesson import Seen, Taught, Topic, line, named, seen
 from weighbridge.core.lessons import KEPT, Learnt, Record
 
-Scope = tuple[str, ...]
+Scope = tuple[str | bool, ...]
 SCOPES: Final = ((3, 3), (2, 8), (1, 16))
 """(how much of family, host and model is shared, calls it takes) of relatives, nearest first."""
 RELATIVES: Final = 64

@@ -37,6 +37,9 @@ LONG: Final = 2.0
 """Lengths must differ by this factor to say what a token weighs."""
 ENOUGH: Final = 4
 """Observations a slope is read from."""
+FAMILIES: Final = ("openai", "anthropic", "gemini")
+OTHER: Final = "other"
+"""Models of all other families are in one: few are seen of each."""
 CHOICES: Final = ("auto", "none", "required")
 LONGEST_NAME: Final = 512
 
@@ -74,6 +77,7 @@ def named(name: str) -> Topic:
 def topic_of(family: str, host: str, call: Call) -> Topic:
     """The topic of a call."""
     key, choice = key_of(host, call), call.tool_choice
+    family = family if family in FAMILIES else OTHER
     kind = "" if not key.tools else choice if choice in CHOICES else "named"
     return Topic(family, host, call.model, key.tools, kind, key.media)
 
@@ -100,7 +104,7 @@ class Seen(NamedTuple):
     @property
     def score(self) -> float:
         """How far the bill went above the prediction, in the measure of bounds."""
-        return (self.billed - self.predicted) / max(1, self.width) ** BEND
+        return (self.billed - self.predicted) / stretched(self.width)
 
     @property
     def told_bounds(self) -> bool:
@@ -116,10 +120,26 @@ def seen(words: Iterable[str]) -> Iterator[Seen]:
             yield Seen(id, *map(int, numbers))
 
 
+def stretched(width: int) -> float:
+    """A built-in bound's distance in the measure of errors."""
+    return math.pow(max(1, width), BEND)
+
+
 def believable(tokens: int, billed: int) -> bool:
     """Whether any host can have billed that: a prompt of its own, and ten times what was counted or a tenth."""
     least, most = FACTORS
     return 0 < billed <= most * tokens + HIDDEN and tokens <= most * billed + HIDDEN * least
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a call was counted as before its lesson, until its bill comes."""
+
+    topic: Topic
+    tokens: int
+    width: int
+    predicted: int
+    level: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +160,10 @@ class Taught(Line):
         """See `Line.above`."""
         if self.reach is None:
             return math.ceil(self.slack * width)
-        return math.ceil(self.reach * max(1, width) ** BEND)
+        return math.ceil(self.reach * stretched(width))
+
+
+UNTAUGHT: Final = Taught()
 
 
 def line(ring: Sequence[Seen], start: float = 1.0) -> Taught:
@@ -207,6 +230,14 @@ def _level(ring: Sequence[Seen], drawn: Line) -> int:
         return 1
     off = sorted(abs(drawn.tokens(s.tokens) - s.billed) - max(ALIKE[0], STEADY * s.billed) for s in ring)
     return 2 if off[math.ceil(0.8 * len(off)) - 1] <= 0 else 3
+
+
+def apply(drawn: Taught, topic: Topic, call: Call, counted: Estimate) -> tuple[Estimate, Basis | None]:
+    """An estimate with its lesson, and what its bill will be held against; None where it can teach nothing."""
+    corrected = counted if drawn == UNTAUGHT else drawn.over(counted, counted.unseen)
+    if not teachable(call, counted):
+        return corrected, None
+    return corrected, Basis(topic, counted.tokens, counted.upper - counted.tokens, corrected.tokens, drawn.level)
 
 
 def teachable(call: Call, estimate: Estimate) -> bool:
