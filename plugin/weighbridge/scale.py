@@ -87,7 +87,7 @@ class Scale:
         if self.lessons is None:
             counted = estimate(call, model, tokenizer, limit, line, reader=self.reader, host=host)
         else:
-            topic = topic_of(model.family, host, call)
+            topic = topic_of(model.family, host, call, line)
             drawn = self.lessons(topic)
             counted = estimate(call, model, tokenizer, drawn.before(limit), line, reader=self.reader, host=host)
             counted, basis = apply(drawn, topic, call, counted)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from heapq import nlargest
 from itertools import islice
-from statistics import quantiles
+from statistics import fmean, median, quantiles
 from typing import Final
 
-from weighbridge.core.counting.lesson import Seen, Taught, Topic, line, named, seen
+from weighbridge.core.counting.calibration import Calibration, Key, Line
+from weighbridge.core.counting.lesson import Seen, Taught, Topic, base_of, line, named, seen
 from weighbridge.core.lessons import KEPT, Learnt, Record
 
 Scope = tuple[str | bool, ...]
@@ -36,6 +37,35 @@ MISSES: Final = 0.005
 CAUTION: Final = 20
 """The worst of n scores is not the worst there can be: it is taken for 1 + CAUTION / n of itself."""
 LEVELS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What is known of a topic, for people."""
+
+    topic: Topic
+    count: int
+    """Bills ever."""
+    line: Taught
+    width: int
+    """The usual distance of the built-in bound."""
+    error: float
+    """Median error of the newest bills against what was predicted before each, as a share of the bill."""
+    coverage: float
+    """Share of them that today's bounds would have covered."""
+
+
+def calibration(lessons: Sequence[Lesson], below: Calibration, made: str) -> Calibration:
+    """The lessons as a document's lines, each over the line of the calibration it was learnt with.  Of
+    calls that differ in their tool choice only, those with most bills speak; what was learnt over
+    another calibration says nothing."""
+    lines: dict[Key, Line] = {}
+    for lesson in lessons:
+        key = lesson.topic.key
+        base = below.lines.get(key)
+        if lesson.topic.base == base_of(base) and key not in lines:
+            lines[key] = lesson.line.onto(base or Line(), lesson.width)
+    return Calibration(made, lines)
 
 
 class Learner:
@@ -66,9 +96,24 @@ class Learner:
             self._reaches.clear()
             self._lines.clear()
 
-    def rings(self) -> Iterator[tuple[Topic, Sequence[Seen]]]:
-        """Every topic with what was observed of it."""
-        return iter(self._rings.items())
+    def lessons(self) -> Sequence[Lesson]:
+        """Every lesson, those with most bills first."""
+        found = [self._lesson(topic, ring) for topic, ring in self._rings.items() if ring]
+        return sorted(found, key=lambda lesson: (-lesson.count, lesson.topic))
+
+    def _lesson(self, topic: Topic, ring: Sequence[Seen]) -> Lesson:
+        covered = [s.billed - s.predicted <= self._above(topic.family, s) for s in ring]
+        return Lesson(
+            topic=topic,
+            count=self._counts[topic],
+            line=self.line(topic),
+            width=round(median(s.width for s in ring)),
+            error=median(abs(s.predicted - s.billed) / s.billed for s in ring),
+            coverage=fmean(covered),
+        )
+
+    def _above(self, family: str, s: Seen) -> int:
+        return Taught(reach=self._reach(family, s.level)).above(s.width)
 
     def _hear(self, topic: Topic, record: Record) -> None:
         ring = deque(seen(record.words), maxlen=KEPT)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final, NamedTuple
+from zlib import crc32
 
 from weighbridge.core.counting.calibration import FACTORS, Key, Line, key_of
 from weighbridge.core.model import Call, Estimate
@@ -54,6 +55,8 @@ class Topic(NamedTuple):
     choice: str = ""
     """With tools: "auto", "none", "required" or "named"; hosts put other words before each."""
     media: bool = False
+    base: str = ""
+    """The calibration below it (`base_of`): another one makes other estimates."""
 
     @property
     def name(self) -> str:
@@ -69,17 +72,22 @@ class Topic(NamedTuple):
 def named(name: str) -> Topic:
     """The topic of a name.  Raises ValueError."""
     match json.loads(name):
-        case [str(family), str(host), str(model), bool(tools), str(choice), bool(media)]:
-            return Topic(family, host, model, tools, choice, media)
+        case [str(family), str(host), str(model), bool(tools), str(choice), bool(media), str(base)]:
+            return Topic(family, host, model, tools, choice, media, base)
     raise ValueError(f"{name!r} is not a topic")
 
 
-def topic_of(family: str, host: str, call: Call) -> Topic:
-    """The topic of a call."""
+def base_of(line: Line | None) -> str:
+    """What tells one calibration's line from another's."""
+    return "" if line is None else f"{crc32(f'{line.add} {line.factor}'.encode()):x}"
+
+
+def topic_of(family: str, host: str, call: Call, below: Line | None = None) -> Topic:
+    """The topic of a call; `below` is the line its estimate was made with."""
     key, choice = key_of(host, call), call.tool_choice
     family = family if family in FAMILIES else OTHER
     kind = "" if not key.tools else choice if choice in CHOICES else "named"
-    return Topic(family, host, call.model, key.tools, kind, key.media)
+    return Topic(family, host, call.model, key.tools, kind, key.media, base_of(below))
 
 
 class Seen(NamedTuple):
@@ -155,6 +163,12 @@ class Taught(Line):
     def word(self) -> str:
         """See `Line.word`."""
         return WORD
+
+    def onto(self, below: Line, width: int) -> Line:
+        """One line for both, this over another; `width` is the usual one here."""
+        slack = self.slack if self.reach is None else self.reach * stretched(width) / max(1, width)
+        factor = _clamped(self.factor * below.factor)
+        return Line(round(self.factor * below.add + self.add), factor, slack * below.slack, self.rows)
 
     def above(self, width: int) -> int:
         """See `Line.above`."""
