@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from weighbridge.core.errors import ConfigError
@@ -51,13 +51,9 @@ class Line:
         bills of calls that were seen whole say nothing about."""
         tokens = self.tokens(estimate.tokens)
         width = max(0, estimate.upper - estimate.tokens - unseen)
-        return replace(
-            estimate,
-            tokens=tokens,
-            upper=tokens + self.above(width) + unseen,
-            method=self.word + estimate.method,
-            parts=_moved(estimate.parts, tokens - estimate.tokens),
-        )
+        parts = _moved(estimate.parts, tokens - estimate.tokens)
+        upper = tokens + self.above(width) + unseen
+        return Estimate(tokens, upper, self.word + estimate.method, parts, estimate.whole, unseen)
 
     def above(self, width: int) -> int:
         """How far above the corrected count the bound lies, where it was `width` above the built-in one."""
@@ -80,7 +76,12 @@ class Key:
 
 def key_of(provider: str, call: Call) -> Key:
     """The key of a call."""
-    return Key(provider, call.model, bool(call.tools), any(_no_text(m.parts) for m in call.messages))
+    return Key(provider, call.model, bool(call.tools), holds_media(call))
+
+
+def holds_media(call: Call) -> bool:
+    """Whether something in a call is no text."""
+    return any(_no_text(message.parts) for message in call.messages)
 
 
 def _no_text(parts: tuple[Part, ...]) -> bool:
@@ -110,6 +111,10 @@ UNCALIBRATED: Final = Calibration()
 
 def _moved(parts: Parts, more: int) -> Parts:
     """The parts with the difference in the frame; where that would be negative, the largest others give way."""
+    if not more:
+        return parts
+    if parts.frame + more >= 0:
+        return Parts(parts.messages, parts.system, parts.tools, parts.media, parts.schema, parts.frame + more)
     sizes = {name: getattr(parts, name) for name in Parts.__slots__}
     sizes["frame"] += more
     lacking = max(0, -sizes["frame"])

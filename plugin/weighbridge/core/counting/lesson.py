@@ -18,7 +18,7 @@ from statistics import median
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from weighbridge.core.counting.calibration import FACTORS, Key, Line, key_of
+from weighbridge.core.counting.calibration import FACTORS, Key, Line, holds_media
 from weighbridge.core.model import Call, Estimate
 
 WORD: Final = "learnt "
@@ -28,6 +28,9 @@ HIDDEN: Final = 4096
 """The most tokens a host is believed to add to every prompt."""
 ALIKE: Final = (2, 0.01)
 """Two differences agree within so many tokens, or this share of the bill."""
+LEAST: Final = 0.002
+ALONE: Final = 0.05
+"""By what share of the bill a line must be better than none: `LEAST`, and more the fewer bills say so."""
 FADING: Final = 0.9
 """What an observation weighs for the choice of a line, over the next newer one."""
 WORST: Final = 0.5
@@ -84,10 +87,10 @@ def base_of(line: Line | None) -> str:
 
 def topic_of(family: str, host: str, call: Call, below: Line | None = None) -> Topic:
     """The topic of a call; `below` is the line its estimate was made with."""
-    key, choice = key_of(host, call), call.tool_choice
+    tools, choice = bool(call.tools), call.tool_choice
     family = family if family in FAMILIES else OTHER
-    kind = "" if not key.tools else choice if choice in CHOICES else "named"
-    return Topic(family, host, call.model, key.tools, kind, key.media, base_of(below))
+    kind = "" if not tools else choice if choice in CHOICES else "named"
+    return Topic(family, host, call.model, tools, kind, holds_media(call), base_of(below))
 
 
 class Seen(NamedTuple):
@@ -198,19 +201,20 @@ def line(ring: Sequence[Seen], start: float = 1.0) -> Taught:
 
 def _candidates(ring: Sequence[Seen], start: float) -> Iterator[tuple[float, float, float]]:
     """(factor, add, what it must be better by than nothing)."""
+    price = LEAST + ALONE / len(ring)
     yield 1.0, 0.0, 0.0
     if start != 1:
-        yield start, 0.0, 0.001
+        yield start, 0.0, LEAST / 2
     for factor in {1.0, start}:
         offs = [s.billed - factor * s.tokens for s in ring]
-        yield factor, _held(median(offs)), 0.002
+        yield factor, _held(median(offs)), price
         if len(ring) > 1 and _agree(offs[-2], offs[-1], max(ring[-1].billed, ring[-2].billed)):
-            yield factor, _held(offs[-1]), 0.002
+            yield factor, _held(offs[-1]), price
     if len(ring) > 1:
-        yield _clamped(median(s.billed / max(1, s.tokens) for s in ring)), 0.0, 0.002
+        yield _clamped(median(s.billed / max(1, s.tokens) for s in ring)), 0.0, price
     slope = _slope(ring)
     if slope is not None:
-        yield slope, _held(median(s.billed - slope * s.tokens for s in ring)), 0.002
+        yield slope, _held(median(s.billed - slope * s.tokens for s in ring)), price
 
 
 def _slope(ring: Sequence[Seen]) -> float | None:
@@ -256,9 +260,6 @@ def apply(drawn: Taught, topic: Topic, call: Call, counted: Estimate) -> tuple[E
 
 def teachable(call: Call, estimate: Estimate) -> bool:
     """Whether a bill can be held against the estimate: all of the prompt was there to be counted."""
-    return (
-        estimate.whole
-        and not estimate.unseen
-        and not call.extra.get("context_edits")
-        and not any(tool.server for tool in call.tools)
-    )
+    if estimate.unseen or not estimate.whole or call.extra.get("context_edits"):
+        return False
+    return not any(tool.server for tool in call.tools)
