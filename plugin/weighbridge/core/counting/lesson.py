@@ -207,14 +207,27 @@ def _candidates(ring: Sequence[Seen], start: float) -> Iterator[tuple[float, flo
         yield start, 0.0, LEAST / 2
     for factor in {1.0, start}:
         offs = [s.billed - factor * s.tokens for s in ring]
-        yield factor, _held(median(offs)), price
+        yield factor, _held(_middle(offs) if len(ring) > 1 else _alone(offs[0], ring[0])), price
         if len(ring) > 1 and _agree(offs[-2], offs[-1], max(ring[-1].billed, ring[-2].billed)):
             yield factor, _held(offs[-1]), price
     if len(ring) > 1:
-        yield _clamped(median(s.billed / max(1, s.tokens) for s in ring)), 0.0, price
+        yield _clamped(1 + _middle([s.billed / max(1, s.tokens) - 1 for s in ring])), 0.0, price
     slope = _slope(ring)
     if slope is not None:
         yield slope, _held(median(s.billed - slope * s.tokens for s in ring)), price
+
+
+def _middle(offs: Sequence[float]) -> float:
+    """The median; of two, as much as both say."""
+    if len(offs) > 2:
+        return median(offs)
+    low, high = sorted(offs)
+    return low if low > 0 else high if high < 0 else 0.0
+
+
+def _alone(off: float, of: Seen) -> float:
+    """What one bill says alone: nothing, where the built-in bound would not have held."""
+    return off if abs(off) <= of.width else 0.0
 
 
 def _slope(ring: Sequence[Seen]) -> float | None:
