@@ -34,6 +34,8 @@ FEW: Final = 30
 """Fewer scores say nothing about bounds."""
 MISSES: Final = 0.005
 """Share of scores a bound may leave above it."""
+DOUBTED: Final = 0.1
+"""Where at most this share of scores is above what was to be expected, bounds are drawn without them."""
 CAUTION: Final = 20
 """The worst of n scores is not the worst there can be: it is taken for 1 + CAUTION / n of itself."""
 LEVELS: Final = 4
@@ -68,6 +70,10 @@ def calibration(lessons: Sequence[Lesson], below: Calibration, made: str) -> Cal
     return Calibration(made, lines)
 
 
+Scored = tuple[float, bool]
+"""A score, and whether it was to be expected."""
+
+
 class Learner:
     """What was learnt so far."""
 
@@ -77,7 +83,7 @@ class Learner:
         self._rings: dict[Topic, deque[Seen]] = {}
         self._lines: dict[Topic, Taught] = {}
         self._scopes: defaultdict[Scope, deque[float]] = defaultdict(lambda: deque(maxlen=RELATIVES))
-        self._pools: defaultdict[tuple[str, int], dict[Topic, tuple[float, ...]]] = defaultdict(dict)
+        self._pools: defaultdict[tuple[str, int], dict[Topic, tuple[Scored, ...]]] = defaultdict(dict)
         self._reaches: dict[tuple[str, int], float | None] = {}
 
     def line(self, topic: Topic) -> Taught:
@@ -125,7 +131,7 @@ class Learner:
                 for scope, _ in _scopes(topic):
                     self._scopes[scope].append(s.billed / s.tokens)
         for level in range(LEVELS):
-            scores = tuple(s.score for s in ring if s.level == level and s.told_bounds)
+            scores = tuple((s.score, s.expected) for s in ring if s.level == level)
             pool = self._pools[topic.family, level]
             pool.pop(topic, None)
             if scores:
@@ -154,7 +160,7 @@ class Learner:
             self._reaches[key] = reach(below) if own is None else own
         return self._reaches[key]
 
-    def _scores(self, family: str, level: int) -> list[float]:
+    def _scores(self, family: str, level: int) -> list[Scored]:
         pool = self._pools[family, level]
         return [score for scores in islice(reversed(pool.values()), POOL) for score in scores]
 
@@ -164,9 +170,12 @@ def _scopes(topic: Topic) -> Iterator[tuple[Scope, int]]:
         yield topic[:shared], enough
 
 
-def reach(scores: Sequence[float]) -> float | None:
+def reach(scored: Sequence[Scored]) -> float | None:
     """What the next score stays under, 99 times of 100; None: nobody knows."""
-    if len(scores) < FEW:
+    if len(scored) < FEW:
         return None
+    scores = [score for score, expected in scored if expected]
+    if len(scored) - len(scores) > DOUBTED * len(scored):
+        scores = [score for score, _ in scored]
     worst = nlargest(1 + int(MISSES * len(scores)), scores)[-1]
     return max(0.0, worst) * (1 + CAUTION / len(scores))

@@ -118,9 +118,10 @@ class Seen(NamedTuple):
         return (self.billed - self.predicted) / stretched(self.width)
 
     @property
-    def told_bounds(self) -> bool:
-        """Whether it says something about bounds: an absurd bill says something about its sender."""
-        return self.billed - self.predicted <= 3 * max(1, self.width)
+    def expected(self) -> bool:
+        """Whether the built-in distance would have been enough.  A bill here and there that is not expected
+        says something about its sender."""
+        return self.billed - self.predicted <= max(1, self.width)
 
 
 def seen(words: Iterable[str]) -> Iterator[Seen]:
