@@ -14,7 +14,8 @@ from statistics import fmean, median, quantiles
 from typing import Final
 
 from weighbridge.core.counting.calibration import Calibration, Key, Line
-from weighbridge.core.counting.lesson import Seen, Taught, Topic, base_of, line, named, seen
+from weighbridge.core.counting.drawing import line
+from weighbridge.core.counting.lesson import Seen, Taught, Topic, base_of, named, seen
 from weighbridge.core.lessons import KEPT, Learnt, Record
 
 Scope = tuple[str | bool, ...]
@@ -80,7 +81,7 @@ class Learner:
     def __init__(self) -> None:
         self.version = 0
         self._counts: dict[Topic, int] = {}
-        self._rings: dict[Topic, deque[Seen]] = {}
+        self._rings: dict[Topic, tuple[Seen, ...]] = {}
         self._lines: dict[Topic, Taught] = {}
         self._scopes: defaultdict[Scope, deque[float]] = defaultdict(lambda: deque(maxlen=RELATIVES))
         self._pools: defaultdict[tuple[str, int], dict[Topic, tuple[Scored, ...]]] = defaultdict(dict)
@@ -122,11 +123,11 @@ class Learner:
         return Taught(reach=self._reach(family, s.level)).above(s.width)
 
     def _hear(self, topic: Topic, record: Record) -> None:
-        ring = deque(seen(record.words), maxlen=KEPT)
+        ring = tuple(seen(record.words))[-KEPT:]
         known = self._counts.get(topic, 0)
         fresh = record.count - known if known <= record.count else record.count
         self._counts[topic], self._rings[topic] = record.count, ring
-        for s in list(ring)[-fresh:] if fresh else ():
+        for s in ring[-fresh:] if fresh else ():
             if s.tokens >= SHORT:
                 for scope, _ in _scopes(topic):
                     self._scopes[scope].append(s.billed / s.tokens)

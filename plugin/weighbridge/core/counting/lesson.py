@@ -1,20 +1,16 @@
 """What is learnt from a settled call, and the line drawn through the last such calls.
 
-    Topic        what calls must have in common to teach each other
-    Seen         one call: what it was counted as without any lesson, and billed
-    line(...)    the correction that would have been best of late
-
-Bills are not to be trusted: one alone never moves a line that has settled (two must agree), and
-what no host can have added is not learnt from at all.
+Topic    what calls must have in common to teach each other
+Seen     one call: what it was counted as without any lesson, and billed
+Taught   the line its like are corrected with (drawn by `drawing`), and how much it goes by
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from statistics import median
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -26,21 +22,6 @@ BEND: Final = 0.7
 """Errors grow slower than the distance of the built-in bound: they are measured in this power of it."""
 HIDDEN: Final = 4096
 """The most tokens a host is believed to add to every prompt."""
-ALIKE: Final = (2, 0.01)
-"""Two differences agree within so many tokens, or this share of the bill."""
-LEAST: Final = 0.002
-ALONE: Final = 0.05
-"""By what share of the bill a line must be better than none: `LEAST`, and more the fewer bills say so."""
-FADING: Final = 0.9
-"""What an observation weighs for the choice of a line, over the next newer one."""
-WORST: Final = 0.5
-"""Errors above this share of the bill are alike: an absurd one weighs no more."""
-STEADY: Final = 0.03
-"""Four of five of a steady topic's bills lie within this share of the line, or within `ALIKE` tokens."""
-LONG: Final = 2.0
-"""Lengths must differ by this factor to say what a token weighs."""
-ENOUGH: Final = 4
-"""Observations a slope is read from."""
 FAMILIES: Final = ("openai", "anthropic", "gemini")
 OTHER: Final = "other"
 """Models of all other families are in one: few are seen of each."""
@@ -154,6 +135,11 @@ class Basis:
     level: int
 
 
+def clamped(factor: float) -> float:
+    """A factor within what a token of one vocabulary can be in another."""
+    return min(max(factor, FACTORS[0]), FACTORS[1])
+
+
 @dataclass(frozen=True, slots=True)
 class Taught(Line):
     """A line drawn through observations."""
@@ -171,7 +157,7 @@ class Taught(Line):
     def onto(self, below: Line, width: int) -> Line:
         """One line for both, this over another; `width` is the usual one here."""
         slack = self.slack if self.reach is None else self.reach * stretched(width) / max(1, width)
-        factor = _clamped(self.factor * below.factor)
+        factor = clamped(self.factor * below.factor)
         return Line(round(self.factor * below.add + self.add), factor, slack * below.slack, self.rows)
 
     def above(self, width: int) -> int:
@@ -182,86 +168,6 @@ class Taught(Line):
 
 
 UNTAUGHT: Final = Taught()
-
-
-def line(ring: Sequence[Seen], start: float = 1.0) -> Taught:
-    """The line for the next call of a topic; `start` is the factor that its model's other calls have."""
-    if not ring:
-        return Taught(factor=start)
-    weights = [FADING ** (len(ring) - 1 - i) for i in range(len(ring))]
-
-    def loss(candidate: tuple[float, float, float]) -> float:
-        factor, add, price = candidate
-        errors = (min(WORST, abs(factor * s.tokens + add - s.billed) / s.billed) for s in ring)
-        return price + sum(w * error for w, error in zip(weights, errors, strict=True)) / sum(weights)
-
-    factor, add, _ = min(_candidates(ring, start), key=loss)
-    drawn = Taught(round(add), factor, rows=len(ring))
-    return replace(drawn, level=_level(ring, drawn))
-
-
-def _candidates(ring: Sequence[Seen], start: float) -> Iterator[tuple[float, float, float]]:
-    """(factor, add, what it must be better by than nothing)."""
-    price = LEAST + ALONE / len(ring)
-    yield 1.0, 0.0, 0.0
-    if start != 1:
-        yield start, 0.0, LEAST / 2
-    for factor in {1.0, start}:
-        offs = [s.billed - factor * s.tokens for s in ring]
-        yield factor, _held(_middle(offs) if len(ring) > 1 else _alone(offs[0], ring[0])), price
-        if len(ring) > 1 and _agree(offs[-2], offs[-1], max(ring[-1].billed, ring[-2].billed)):
-            yield factor, _held(offs[-1]), price
-    if len(ring) > 1:
-        yield _clamped(1 + _middle([s.billed / max(1, s.tokens) - 1 for s in ring])), 0.0, price
-    slope = _slope(ring)
-    if slope is not None:
-        yield slope, _held(median(s.billed - slope * s.tokens for s in ring)), price
-
-
-def _middle(offs: Sequence[float]) -> float:
-    """The median; of two, as much as both say."""
-    if len(offs) > 2:
-        return median(offs)
-    low, high = sorted(offs)
-    return low if low > 0 else high if high < 0 else 0.0
-
-
-def _alone(off: float, of: Seen) -> float:
-    """What one bill says alone: nothing, where the built-in bound would not have held."""
-    return off if abs(off) <= of.width else 0.0
-
-
-def _slope(ring: Sequence[Seen]) -> float | None:
-    """Theil and Sen's: the median of what pairs say, each observation of the shorter half with its
-    like in the longer; None where all are about as long."""
-    ordered = sorted(ring, key=lambda s: s.tokens)
-    if len(ring) < ENOUGH or ordered[-1].tokens < LONG * max(1, ordered[0].tokens):
-        return None
-    half = (len(ordered) + 1) // 2
-    pairs = [(a, b) for a, b in zip(ordered, ordered[half:], strict=False) if a.tokens < b.tokens]
-    if len(pairs) < 2:
-        return None
-    return _clamped(median((b.billed - a.billed) / (b.tokens - a.tokens) for a, b in pairs))
-
-
-def _clamped(factor: float) -> float:
-    return min(max(factor, FACTORS[0]), FACTORS[1])
-
-
-def _held(add: float) -> float:
-    return float(min(max(add, -HIDDEN), HIDDEN))
-
-
-def _agree(one: float, other: float, billed: int) -> bool:
-    tokens, share = ALIKE
-    return abs(one - other) <= max(tokens, share * billed)
-
-
-def _level(ring: Sequence[Seen], drawn: Line) -> int:
-    if len(ring) < 3:
-        return 1
-    off = sorted(abs(drawn.tokens(s.tokens) - s.billed) - max(ALIKE[0], STEADY * s.billed) for s in ring)
-    return 2 if off[math.ceil(0.8 * len(off)) - 1] <= 0 else 3
 
 
 def apply(drawn: Taught, topic: Topic, call: Call, counted: Estimate) -> tuple[Estimate, Basis | None]:
