@@ -31,7 +31,7 @@ SAME: Final = 0.02
 """A factor nearer to 1 than this is 1."""
 POOL: Final = 64
 """Topics a bound is read from: those heard of last."""
-FEW: Final = 30
+FEW: Final = 25
 """Fewer scores say nothing about bounds."""
 MISSES: Final = 0.005
 """Share of scores a bound may leave above it."""
