@@ -195,3 +195,10 @@ def test_a_limit_is_held_against_what_was_learnt(worker: Worker) -> None:
     with pytest.raises(Refused) as refused:
         worker.open(60_000)
     assert refused.value.reason == "context_length"
+
+
+def test_the_first_calls_of_a_burst_teach_each_other(worker: Worker) -> None:
+    tickets = [worker.open(words) for words in (20, 30)]
+    for ticket, words in zip(tickets, (20, 30), strict=True):
+        worker.guard.close(ticket, Reported(Usage(input=words + HIDDEN + 7)))
+    assert worker.open(50).weighed.estimate.tokens == 50 + HIDDEN + 7, "before the store has heard of the second"

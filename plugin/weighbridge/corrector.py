@@ -55,6 +55,8 @@ class Corrector:
         told = Seen(f"{crc32(ticket.id.encode()):x}", basis.tokens, basis.width, billed, basis.predicted, basis.level)
         if len(self._pending) < MOST_PENDING:
             self._pending.append(Note(name, told.word))
+        with self._lock:
+            self._learner.hear(name, told)
 
     def due(self) -> Learn | None:
         """What the store is to be told and asked now, if anything."""

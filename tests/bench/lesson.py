@@ -103,6 +103,7 @@ def taught(found: Sequence[Row], lag: int, bill: Callable[[int, Row], int]) -> I
         if basis is not None and believable(basis.tokens, billed):
             seen = Seen(f"{n}", basis.tokens, basis.width, billed, basis.predicted, basis.level)
             pending.append(Note(row.topic.name, seen.word))
+            learner.hear(row.topic.name, seen)
         if len(pending) >= lag:
             learner.take(store.run(Learn(tuple(pending), learner.version)))
             pending.clear()

@@ -218,3 +218,21 @@ def test_lessons_are_told() -> None:
     taught(learner, TOPIC, [s._replace(predicted=s.billed) for s in bills((100, 110), (100, 110), (100, 110))], 40)
     [lesson] = learner.lessons()
     assert (lesson.count, lesson.error, lesson.coverage, lesson.line.tokens(100)) == (40, 0, 1, 110)
+
+
+def test_bills_of_ones_own_are_heard_at_once_while_few_are_known() -> None:
+    learner = Learner()
+    for one in bills((100, 400), (50, 350)):
+        learner.hear(TOPIC.name, one)
+        learner.hear(TOPIC.name, one)
+    assert learner.line(TOPIC).tokens(100) == 400 and learner.lessons()[0].line.rows == 2
+    taught(learner, TOPIC, bills(*((t, t) for t in (LENGTHS * 4)[:KEPT])))
+    for one in bills((100, 400), (50, 350)):
+        learner.hear(TOPIC.name, one)
+    assert learner.line(TOPIC).tokens(100) == 100, "the store will tell it"
+
+
+def test_a_record_of_another_version_says_nothing() -> None:
+    learner = Learner()
+    learner.take(Learnt(7, {"[1]": Record(1, ("1:1:1:1:1:1",)), "{": Record(1, ())}))
+    assert learner.version == 7 and not learner.lessons()

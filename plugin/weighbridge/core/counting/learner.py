@@ -16,7 +16,7 @@ from typing import Final
 from weighbridge.core.counting.calibration import Calibration, Key, Line
 from weighbridge.core.counting.drawing import line
 from weighbridge.core.counting.lesson import Seen, Taught, Topic, base_of, named, seen
-from weighbridge.core.lessons import KEPT, Learnt, Record
+from weighbridge.core.lessons import KEPT, MOST_TOPICS, Learnt, Record
 
 Scope = tuple[str | bool, ...]
 SCOPES: Final = ((3, 3), (2, 8), (1, 16))
@@ -40,6 +40,10 @@ DOUBTED: Final = 0.1
 CAUTION: Final = 20
 """The worst of n scores is not the worst there can be: it is taken for 1 + CAUTION / n of itself."""
 LEVELS: Final = 4
+EARLY: Final = 8
+"""A worker's own bills are heard at once while fewer are known of their topic."""
+MOST: Final = 2 * MOST_TOPICS
+"""Topics kept in memory: then all is heard anew from the store, which has dropped the oldest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +83,15 @@ class Learner:
     """What was learnt so far."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self.version = 0
         self._counts: dict[Topic, int] = {}
         self._rings: dict[Topic, tuple[Seen, ...]] = {}
         self._lines: dict[Topic, Taught] = {}
+        self._drawn: dict[Topic, Taught] = {}
+        """Lines of topics with bills, without their bounds."""
         self._scopes: defaultdict[Scope, deque[float]] = defaultdict(lambda: deque(maxlen=RELATIVES))
         self._pools: defaultdict[tuple[str, int], dict[Topic, tuple[Scored, ...]]] = defaultdict(dict)
         self._reaches: dict[tuple[str, int], float | None] = {}
@@ -91,17 +100,35 @@ class Learner:
         """The line of a topic, with its bound."""
         found = self._lines.get(topic)
         if found is None:
-            found = self._lines[topic] = self._drawn(topic)
+            if len(self._lines) > MOST:
+                self._lines.clear()
+            drawn = self._line(topic)
+            found = self._lines[topic] = replace(drawn, reach=self._reach(topic.family, drawn.level))
         return found
 
     def take(self, learnt: Learnt) -> None:
-        """Hear what changed."""
+        """Hear what changed, and draw the lines in use anew: requests find them ready."""
+        if len(self._rings) > MOST:
+            return self._begin()
         self.version = learnt.version
-        for name, record in learnt.records.items():
-            self._hear(named(name), record)
-        if learnt.records:
+        used = set(self._lines)
+        changed = [topic for name, record in learnt.records.items() if (topic := self._hear(name, record))]
+        if changed:
             self._reaches.clear()
             self._lines.clear()
+        for topic in used.intersection(changed):
+            self.line(topic)
+
+    def hear(self, name: str, told: Seen) -> None:
+        """Take a bill of one's own before the store has it, where few are known: the first of a new model
+        come together, and all would be as wrong."""
+        topic = named(name)
+        ring = self._rings.get(topic, ())
+        if len(ring) < EARLY and all(s.id != told.id for s in ring):
+            self._rings[topic] = (*ring, told)
+            self._counts.setdefault(topic, 0)
+            self._drawn.pop(topic, None)
+            self._lines.pop(topic, None)
 
     def lessons(self) -> Sequence[Lesson]:
         """Every lesson, those with most bills first."""
@@ -122,7 +149,12 @@ class Learner:
     def _above(self, family: str, s: Seen) -> int:
         return Taught(reach=self._reach(family, s.level)).above(s.width)
 
-    def _hear(self, topic: Topic, record: Record) -> None:
+    def _hear(self, name: str, record: Record) -> Topic | None:
+        """The topic of a record, which is known now; None where it has no name of this version's."""
+        try:
+            topic = named(name)
+        except ValueError:
+            return None
         ring = tuple(seen(record.words))[-KEPT:]
         known = self._counts.get(topic, 0)
         fresh = record.count - known if known <= record.count else record.count
@@ -137,10 +169,17 @@ class Learner:
             pool.pop(topic, None)
             if scores:
                 pool[topic] = scores
+        self._drawn.pop(topic, None)
+        return topic
 
-    def _drawn(self, topic: Topic) -> Taught:
-        drawn = line(self._rings.get(topic, ()), self._start(topic))
-        return replace(drawn, reach=self._reach(topic.family, drawn.level))
+    def _line(self, topic: Topic) -> Taught:
+        ring = self._rings.get(topic)
+        if not ring:
+            return line((), self._start(topic))
+        found = self._drawn.get(topic)
+        if found is None:
+            found = self._drawn[topic] = line(ring, self._start(topic))
+        return found
 
     def _start(self, topic: Topic) -> float:
         """The factor of a topic's nearest relatives that are enough and of one mind."""
