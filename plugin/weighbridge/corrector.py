@@ -53,9 +53,9 @@ class Corrector:
         if not believable(basis.tokens, billed) or len(name) > LONGEST_NAME:
             return
         told = Seen(f"{crc32(ticket.id.encode()):x}", basis.tokens, basis.width, billed, basis.predicted, basis.level)
-        if len(self._pending) < MOST_PENDING:
-            self._pending.append(Note(name, told.word))
         with self._lock:
+            if len(self._pending) < MOST_PENDING:
+                self._pending.append(Note(name, told.word))
             self._learner.hear(name, told)
 
     def due(self) -> Learn | None:
@@ -70,14 +70,15 @@ class Corrector:
         return self._asking() if self._pending else None
 
     def _asking(self) -> Learn:
-        self._next = self._clock() + EVERY_MS
-        told, self._pending = tuple(self._pending), []
-        return Learn(told, self._learner.version)
+        with self._lock:
+            self._next = self._clock() + EVERY_MS
+            told, self._pending = tuple(self._pending), []
+            return Learn(told, self._learner.version)
 
     def keep(self, verb: Learn) -> None:
         """Take back what the store did not take."""
-        self._pending[:0] = verb.notes
-        del self._pending[MOST_PENDING:]
+        with self._lock:
+            self._pending = [*verb.notes, *self._pending][:MOST_PENDING]
 
     def take(self, learnt: Learnt) -> None:
         """Hear what the store says."""

@@ -194,20 +194,20 @@ def _costs(found: Sequence[Row]) -> None:
         for n, row in enumerate(found)
     ]  # fmt: skip
     told = store.run(Learn(tuple(notes)))
-    start = time.perf_counter()
+    start = time.process_time()
     learner.take(told)
-    heard = time.perf_counter()
+    heard = time.process_time()
     for topic in {row.topic for row in found}:
         learner.line(topic)
-    drawn = time.perf_counter()
+    drawn = time.process_time()
     topics = len({row.topic for row in found})
     print(f"hearing {len(told.records)} topics {1e3 * (heard - start):.1f} ms; ", end="")
     print(f"drawing a line {1e6 * (drawn - heard) / topics:.0f} us, mean of {topics}")
-    start = time.perf_counter()
+    start = time.process_time()
     for row in found:
         topic = topic_of(row.topic.family, row.topic.host, row.call)
         apply(learner.line(topic), topic, row.call, row.counted)
-    print(f"on the path of a request {1e6 * (time.perf_counter() - start) / len(found):.1f} us, mean of {len(found)}")
+    print(f"on the path of a request {1e6 * (time.process_time() - start) / len(found):.1f} us, mean of {len(found)}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from weighbridge.core.errors import ConfigError
-from weighbridge.core.model import Call, Estimate, Json, Media, Part, Parts, Thinking, ToolResult, Unseen
+from weighbridge.core.model import Call, Estimate, Json, Media, Part, Parts, Text, Thinking, ToolResult, Unseen
 
 FORMAT: Final = "weighbridge calibration 1"
 FACTORS: Final = (0.1, 10.0)
@@ -81,7 +81,11 @@ def key_of(provider: str, call: Call) -> Key:
 
 def holds_media(call: Call) -> bool:
     """Whether something in a call is no text."""
-    return any(_no_text(message.parts) for message in call.messages)
+    for message in call.messages:
+        for part in message.parts:
+            if type(part) is not Text and _no_text((part,)):  # the plain case costs next to nothing
+                return True
+    return False
 
 
 def _no_text(parts: tuple[Part, ...]) -> bool:
