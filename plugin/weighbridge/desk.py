@@ -20,20 +20,19 @@ from weighbridge.core.grant import WORST_CASE, decide
 from weighbridge.core.history import Recall
 from weighbridge.core.ledger import Moved, Peek, Renew, Settle, Settled, Verb
 from weighbridge.core.model import CutOff, Ending, RawCall
-from weighbridge.core.policy import context, credit, shelf
+from weighbridge.core.policy import context
 from weighbridge.core.policy.model import Rules
 from weighbridge.core.settlement import Wake, crossings, settle
-from weighbridge.core.shelves import Fetch, Version
+from weighbridge.corrector import Corrector
 from weighbridge.counters import Remote
 from weighbridge.hooks import Admitted, Closed, Event, Hook, TurnedAway, Unsettled, Warned
 from weighbridge.ledger.spool import Spool
 from weighbridge.outage import Outage, Spared, store_down
+from weighbridge.rulebook import Rulebook
 from weighbridge.scale import Scale
 
 T = TypeVar("T")
 
-RULES_MS: Final = 500
-"""How old the policies may be before the store is asked for newer ones (promised: one second)."""
 INLINE_BYTES: Final = 64 * 1024
 """Bodies above this are weighed as heavy work, so that an event loop keeps turning."""
 SETTLE_PAUSES: Final = (0.05, 0.2, 1.0, 3.0, 10.0)
@@ -57,17 +56,18 @@ class Desk:
         lease_ms: int = 120_000,
         ids: Callable[[], str] = lambda: uuid.uuid4().hex,
         spool: Spool | None = None,
+        corrector: Corrector | None = None,
     ) -> None:
         self.lease_ms = lease_ms
         self._scale = scale
         self._clock = clock
         self._remote = remote
+        self._corrector = corrector
         self._hooks = tuple(hooks)
         self._new_id = ids
         self._skew = 0
-        self._rules: Rules | None = None
-        self._asked_at = 0
         self._outage = Outage(self.now, spool)
+        self._policies = Rulebook(clock, self._outage)
         self._inherits = spool is not None
 
     def now(self) -> int:
@@ -110,6 +110,7 @@ class Desk:
             self._inherits = False
             yield from heavy(self._outage.inherit)
         yield from self._repay()
+        yield from self._learn()
         return settled
 
     def _evidence(self, ticket: Ticket, ending: Ending) -> Flow[Ending]:
@@ -180,7 +181,7 @@ class Desk:
 
     def weighing(self, raw: RawCall) -> Flow[Weighed]:
         """Count only (the providers' count routes).  Raises Refused."""
-        return (yield from self._weigh(raw, self._rules or Rules()))
+        return (yield from self._weigh(raw, self._policies.known or Rules()))
 
     def _weigh(self, raw: RawCall, rules: Rules) -> Flow[Weighed]:
         scale = self._scale
@@ -225,29 +226,11 @@ class Desk:
         return admit(planned, grant)
 
     def _in_force(self) -> Flow[Rules]:
-        """The policies in force.  With the store down, those last read; none ever read: Refused."""
-        if self._rules is not None and self._clock() - self._asked_at < RULES_MS:
-            return self._rules
-        try:
-            self._rules = yield from self._read(self._rules)
-            self._asked_at = self._clock()
-        except StoreError as error:
-            if self._rules is None:
-                raise store_down(error) from error
-        return self._rules
-
-    def _read(self, known: Rules | None) -> Flow[Rules]:
-        """The store's policies and credits, fetched where they changed."""
-        ask = self._outage.asking
-        version = yield from ask(Version("policies"))
-        credited = yield from ask(Version("credits"))
-        if known is None or version != known.version:
-            policies, defaults = shelf.read((yield from ask(Fetch("policies"))))
-            known = replace(known or Rules(), policies=policies, defaults=defaults, version=version)
-        if credited != known.credits_version:
-            credits = credit.read((yield from ask(Fetch("credits"))))
-            known = replace(known, credits=credits, credits_version=credited)
-        return known
+        first = self._policies.known is None
+        rules = yield from self._policies.reading()
+        if first:
+            yield from self._learn()
+        return rules
 
     def _repay(self) -> Flow[int]:
         """Settlements the store would not take while it was down; how many it took now."""
@@ -271,7 +254,18 @@ class Desk:
                 self._closed(owed.ticket, owed.ending, owed.verb, settled)
         return repaid
 
+    def _learn(self) -> Flow[None]:
+        if self._corrector is not None:
+            yield from self._corrector.learning(self._outage.asking)
+
+    def parting(self) -> Flow[None]:
+        """Tell the store what was learnt and not told yet."""
+        if self._corrector is not None:
+            yield from self._corrector.parting(self._outage.asking)
+
     def _closed(self, ticket: Ticket, ending: Ending, verb: Settle, settled: Settled) -> None:
+        if self._corrector is not None:
+            self._corrector.note(ticket, ending)
         self._tell(Closed(ticket, ending, settled.outcome, verb.entry.nano_usd if verb.entry else 0))
         for claim, spent, share in crossings(ticket, verb, settled):
             counter = claim.hold.counter

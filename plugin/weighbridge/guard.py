@@ -79,6 +79,7 @@ class Guard:
 
     def shut(self) -> None:
         """Close the connections to the store and to providers, and let go of the spool."""
+        self._drive(self.desk.parting())
         self._wire.close()
         self.store.close()
         self.desk.shut()
@@ -160,6 +161,7 @@ class AsyncGuard:
 
     async def shut(self) -> None:
         """Close the connections to the store and to providers, and let go of the spool."""
+        await self._drive(self.desk.parting())
         await self._wire.close()
         await self.store.close()
         self.desk.shut()

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from weighbridge.core.hosts import provider_at
 from weighbridge.core.model import Call, RawCall
 from weighbridge.core.policy import shelf
 from weighbridge.core.shelves import Put
+from weighbridge.corrector import Corrector
 from weighbridge.counters import APIS, Account, Remote, When
 from weighbridge.desk import Desk
 from weighbridge.guard import AsyncGuard, Guard
@@ -142,7 +144,12 @@ def desk(settings: Settings, hooks: Iterable[Hook] = ()) -> Desk:
     lease_ms = settings.limits.lease_seconds * 1000
     told, kept = (logging_hook, *hooks), spool_directory(settings)
     spool = None if kept is None else Spool(kept)
-    return Desk(scale(settings), clock, remote=remote(settings), hooks=told, lease_ms=lease_ms, spool=spool)
+    on, corrector = scale(settings), None
+    if settings.counting.live != "off":
+        corrector = Corrector(clock, teaches=settings.counting.live == "on")
+        on = replace(on, lessons=corrector.line)
+    asks = remote(settings)
+    return Desk(on, clock, remote=asks, hooks=told, lease_ms=lease_ms, spool=spool, corrector=corrector)
 
 
 def spool_directory(settings: Settings) -> Path | None:

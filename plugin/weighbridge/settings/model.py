@@ -91,6 +91,11 @@ def _listed(value: Any) -> Any:
     return [item.strip() for item in value.split(",") if item.strip()]
 
 
+def _switch(value: Any) -> Any:
+    """YAML reads a bare `on` as true."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
 def _dialect(value: str) -> str:
     if value not in DIALECTS:
         raise ValueError(f"must be one of {', '.join(DIALECTS)}")
@@ -119,6 +124,7 @@ Dialects = Annotated[
     tuple[Annotated[str, AfterValidator(_dialect)], ...], BeforeValidator(_listed), Field(min_length=1)
 ]
 Proxies = Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], BeforeValidator(_listed)]
+Live = Annotated[Literal["on", "frozen", "off"], BeforeValidator(_switch)]
 Tokens = Annotated[int, Field(gt=0, lt=10**9)]
 Usd = Annotated[float, BeforeValidator(_price), Field(le=100_000)]
 """Dollars as written; at most nine decimals, so that its shortest form is what was written."""
@@ -180,6 +186,8 @@ class Counting(Block):
     """When the provider may be asked: "undecided" only where a limit lies inside the uncertainty."""
     calibration: Path | None = Field(default=None, examples=["calibration: calibration.json"])
     """What `weighbridge calibrate` fitted to your own traffic."""
+    live: Live = Field(default="on", examples=["live: on"])
+    """Whether settlements correct the estimates: frozen, they are corrected by what was learnt so far."""
     timeout_seconds: float = Field(default=2.0, ge=0.05, le=60, examples=["timeout_seconds: 2"])
     """Longest a request waits for the provider's count, all attempts together."""
     requests_per_minute: Mapping[str, Annotated[int, Field(ge=1, le=1_000_000)]] = Field(
