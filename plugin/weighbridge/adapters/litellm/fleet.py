@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from litellm import get_llm_provider
+from litellm import get_llm_provider, provider_list
 from litellm.proxy import proxy_server
 
 from weighbridge.core.catalogue import Catalogue
@@ -57,10 +57,9 @@ class Fleet:
         return found
 
 
-def dearest(candidates: tuple[Deployed, ...], catalogue: Catalogue, body: Mapping[str, Json], size: int) -> Deployed:
+def dearest(candidates: tuple[Deployed, ...], catalogue: Catalogue, body: Mapping[str, Json]) -> Deployed:
     """The candidate whose answer can cost most.  Where several have no price, those come last."""
-    if len(candidates) == 1:
-        return candidates[0]
+    size = len(str(body))
     asked = [body.get(field) for field in ASKED] + [_mapping(body.get("generationConfig")).get("maxOutputTokens")]
     limit = next((most for most in asked if isinstance(most, int)), None)
 
@@ -116,6 +115,13 @@ def named(fallbacks: Any) -> Iterator[str]:
         name = other.get("model") if isinstance(other, Mapping) else other
         if isinstance(name, str):
             yield name
+
+
+def passed(model: str, path: str, dialect: str) -> Deployed:
+    """Who answers what passes through: the provider the path begins with, or whose wire format it is."""
+    first = path.strip("/").partition("/")[0]
+    known = first in {str(getattr(name, "value", name)) for name in provider_list}
+    return Deployed(first if known else dialect.partition("-")[0], model)
 
 
 @lru_cache(maxsize=1024)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from weighbridge import wiring
 from weighbridge.adapters.backstage import Backstage
-from weighbridge.adapters.litellm.fleet import Deployed, Fleet, dearest, deployed, named
+from weighbridge.adapters.litellm.fleet import Deployed, Fleet, dearest, deployed, named, passed
 from weighbridge.adapters.litellm.request import Asked, change, encoded
 from weighbridge.core import reply
 from weighbridge.core.admission import Ticket
@@ -96,9 +96,7 @@ class Office:
         """Weigh and hold.  The changed body, where a decision changed it.  Raises Refused, and leaves
         the refusal in the client's words behind."""
         guard = await self.guard()
-        size = 0 if not asked.body else len(str(asked.body))
-        candidates = self._fleet.behind(asked.model, team_id, named(data.get("fallbacks")))
-        guess = dearest(candidates, guard.desk.catalogue, asked.body, size)
+        guess = self._dearest(guard, asked, team_id, data)
         sent = encoded(asked, guess.model)
         raw = RawCall(
             asked.dialect, sent, who, guess.provider, guess.model if asked.named_by_path else None,
@@ -114,6 +112,12 @@ class Office:
         if haul.call_id:
             self._under_way[haul.call_id] = haul
         return _changed(asked, sent, ticket)
+
+    def _dearest(self, guard: AsyncGuard, asked: Asked, team_id: str | None, data: Any) -> Deployed:
+        if asked.passes:
+            return passed(asked.model, asked.path, asked.dialect)
+        candidates = self._fleet.behind(asked.model, team_id, named(data.get("fallbacks")))
+        return candidates[0] if len(candidates) == 1 else dearest(candidates, guard.desk.catalogue, asked.body)
 
     def find(self, call_id: Any) -> Haul | None:
         """The request a hook is called for."""

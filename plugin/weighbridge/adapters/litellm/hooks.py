@@ -99,7 +99,8 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
             async for chunk in response:
                 watch.see(chunk)
                 yield chunk
-            cut = ""
+            # What a stream that broke off said on its way is not the whole of it.
+            cut, haul.usage = "", watch.usage
         except Exception as error:
             cut = f"{type(error).__name__} while answering"
             raise
@@ -121,8 +122,14 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
             return
         told = kwargs.get("standard_logging_object") or {}
         haul.cached = haul.cached or bool(told.get("cache_hit"))
-        haul.usage = haul.usage or usage.in_litellm((told.get("metadata") or {}).get("usage_object") or told)
-        self.office.end(haul, CutOff(NO_USAGE))
+        passed = (kwargs.get("passthrough_logging_payload") or {}).get("response_body")
+        haul.usage = (
+            haul.usage
+            or usage.in_litellm((told.get("metadata") or {}).get("usage_object") or told)
+            or usage.in_answer(passed, haul.ticket.call.dialect)
+        )
+        # Nobody saw it go by: it is taken for as long as it may have been.
+        self.office.end(haul, CutOff(NO_USAGE, seen_events=haul.ticket.units))
 
 
 class _Watch:
@@ -133,20 +140,27 @@ class _Watch:
         call = haul.ticket.call
         self._haul = haul
         self._dialect = call.dialect
+        self.usage: Usage | None = None
+        """What the provider reported so far."""
         self.meter: Meter = DIALECTS[call.dialect].meter(call, {"content-type": "text/event-stream"})
 
     def see(self, chunk: Any) -> None:
         """Meter a chunk, and keep what it says was used."""
         if _from_cache(chunk):
             self._haul.cached = True
-        if getattr(chunk, "usage", None) is not None or getattr(chunk, "response", None) is not None:
-            self._haul.usage = _in_chunk(chunk, self._dialect) or self._haul.usage
+        self.usage = _in_chunk(chunk, self._dialect) or self.usage
         if not self._haul.wrapped:
             self.meter.feed(_wire(chunk))
 
 
 def _in_chunk(chunk: Any, dialect: str) -> Usage | None:
-    return usage.in_answer(chunk, dialect)
+    """LiteLLM hides the usage that the client did not ask for behind the chunk."""
+    hidden = getattr(chunk, "_hidden_params", None)
+    hidden = hidden.get("usage") if isinstance(hidden, dict) else None
+    told = hidden or getattr(chunk, "usage", None)
+    if told is not None:
+        return usage.in_litellm(usage.plain(told) or {}, getattr(chunk, "service_tier", None))
+    return usage.in_answer(chunk, dialect) if getattr(chunk, "response", None) is not None else None
 
 
 def _wire(chunk: Any) -> bytes:
