@@ -89,6 +89,20 @@ def test_gateway_without_its_extra(absent):
     assert len(done.stdout.splitlines()) == 1
 
 
+@pytest.mark.parametrize("name", ["plugin", "app"])
+def test_litellm_without_its_extra(name):
+    attempt = f"try:\n    litellm.{name}\nexcept ConfigError as error:\n    print(error)"
+    code = f"from weighbridge import ConfigError\nfrom weighbridge.adapters import litellm\n{attempt}"
+    done = fresh(code, blocked=("fastapi",))
+    assert "pip install 'weighbridge[litellm]'" in done.stdout, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_the_litellm_adapter_imports_nothing_until_it_is_used():
+    done = fresh("import weighbridge.adapters.litellm\nprint(*sys.modules)")
+    assert not HEAVY & set(done.stdout.split()), done.stderr
+
+
 COMMANDS = {
     "serve without aiohttp": ("aiohttp", ["serve"], "gateway"),
     "serve without uvicorn": ("uvicorn", ["serve"], "gateway"),

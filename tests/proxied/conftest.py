@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,6 +84,12 @@ class Rig:
         key = key_of(team)
         headers = {"authorization": f"Bearer {key}", "x-goog-api-key": key, "x-api-key": key}
         return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def offline() -> None:
+    """The litellm SDK looks for newer prices on the network else."""
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from gateway.upstream import until
 from weighbridge.ledger.open import open_store
 
 START_SECONDS = 60.0
-AUTH = '''
+AUTH = """
 from litellm.proxy._types import UserAPIKeyAuth
 
 
@@ -31,7 +31,7 @@ async def who(request, api_key):
         api_key=api_key, key_alias=f"key-{team}", team_id=team, user_id="ada", org_id="acme",
         metadata={"tags": ["plan=gold"]},
     )
-'''
+"""
 """Keys are `sk-of-TEAM`."""
 
 
@@ -44,7 +44,10 @@ def config(upstream: str) -> dict[str, Any]:
     """A LiteLLM configuration: aliases for models that all live at one address."""
 
     def model(name: str, real: str, base: str, **more: Any) -> dict[str, Any]:
-        return {"model_name": name, "litellm_params": {"model": real, "api_base": base, "api_key": "sk-up", **more}}
+        return {
+            "model_name": name,
+            "litellm_params": {"model": real, "api_base": base, "api_key": "sk-up", "max_retries": 0, **more},
+        }
 
     return {
         "model_list": [
@@ -60,7 +63,7 @@ def config(upstream: str) -> dict[str, Any]:
             model("words", "text-completion-openai/gpt-3.5-turbo-instruct", f"{upstream}/v1"),
             model("vectors", "openai/text-embedding-3-small", f"{upstream}/v1"),
         ],
-        "router_settings": {"num_retries": 2, "retry_after": 0, "disable_cooldowns": True,
+        "router_settings": {"num_retries": 1, "retry_after": 0, "disable_cooldowns": True,
                             "fallbacks": [{"broken": ["claude"]}]},
         "general_settings": {
             "master_key": "sk-a-very-long-master-key-of-this-test",

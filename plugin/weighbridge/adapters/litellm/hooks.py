@@ -18,7 +18,6 @@ from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.base import Meter
 from weighbridge.core.errors import Refused
 from weighbridge.core.model import CutOff, Ending, NeverSent, Usage
-from weighbridge.core.reply import machine_part, rfc3339
 
 NO_USAGE: Final = "no usage reported"
 
@@ -109,7 +108,12 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
                 self.office.end(haul, watch.meter.ending(cut))
 
     async def async_post_call_response_headers_hook(
-        self, data: Any, user_api_key_dict: Any, response: Any, request_headers: Any = None, litellm_call_info: Any = None
+        self,
+        data: Any,
+        user_api_key_dict: Any,
+        response: Any,
+        request_headers: Any = None,
+        litellm_call_info: Any = None,
     ) -> dict[str, str] | None:
         """What was decided.  The wrapper says it on every route."""
         haul = self.office.find(_call_id(data))
@@ -177,7 +181,7 @@ def _no(error: Refused, haul: Haul) -> HTTPException:
     """A refusal as LiteLLM passes it on; in the wrapper nobody sees it."""
     headers = {} if haul.refusal is None else dict(haul.refusal.headers)
     headers = {name: value for name, value in headers.items() if name not in ("content-type", "content-length")}
-    detail = {"error": error.message, "code": error.reason, "weighbridge": machine_part(error, rfc3339)}
+    detail = {"error": error.message, "code": error.reason, "weighbridge": reply.verdict_refused(error, None)}
     return HTTPException(error.status, detail, headers)
 
 

@@ -64,7 +64,9 @@ def asked(data: Mapping[str, Any], call_type: str, path: str) -> Asked | None:
     headers = {name: value for name, value in (sent.get("headers") or {}).items() if name in MEANT}
     if by_path:
         body = {name: value for name, value in body.items() if name not in ("model", "stream")}
-    return Asked(dialect, body, model, stream, path or urlsplit(sent.get("url", "")).path, headers, by_path, found is not None)
+    return Asked(
+        dialect, body, model, stream, path or urlsplit(sent.get("url", "")).path, headers, by_path, found is not None
+    )
 
 
 def spoken(path: str) -> Route | None:

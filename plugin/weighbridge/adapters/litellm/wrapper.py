@@ -158,4 +158,3 @@ class Crossing:
         if self._status >= 400 and not cut:
             return NeverSent(f"answered {self._status}")
         return CutOff(cut or "no answer")
-
