@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +52,9 @@ class Bill:
         return Answer(tuple(part for step in said.steps for part in (step, Pause(0.05))), said.status, said.headers)
 
 
+Standing = tuple[Gateway, Upstream, Bill]
+
+
 @dataclass(frozen=True)
 class Rig:
     """The proxy, what is behind it, and what it owes."""
@@ -93,21 +97,43 @@ def offline() -> None:
 
 
 @pytest.fixture(scope="session")
-def standing() -> Iterator[tuple[Gateway, Upstream, Bill]]:
-    """The proxy, started once: it takes seconds."""
+def standing() -> Iterator[Standing]:
+    """The proxy wrapped, two workers, started once: it takes seconds."""
+    with _standing(wrapped=True, workers=2) as standing:
+        yield standing
+
+
+@pytest.fixture(scope="session")
+def standing_alone() -> Iterator[Standing]:
+    """LiteLLM's own app, with the plugin alone."""
+    with _standing(wrapped=False, workers=1) as standing:
+        yield standing
+
+
+@contextmanager
+def _standing(wrapped: bool, workers: int) -> Iterator[Standing]:
     for needed in ("fastapi", "litellm", "orjson"):
         if importlib.util.find_spec(needed) is None:
             pytest.skip("needs a LiteLLM proxy: pip install 'weighbridge[litellm]'")
     bill = Bill()
     upstream = Upstream(bill.answer)
-    with serving(upstream) as url, proxied(url, POLICIES) as proxy:
+    with serving(upstream) as url, proxied(url, POLICIES, wrapped=wrapped, workers=workers) as proxy:
         yield proxy, upstream, bill
 
 
 @pytest.fixture
-def rig(standing: tuple[Gateway, Upstream, Bill]) -> Rig:
-    """The same with a clean slate."""
-    proxy, upstream, bill = standing
+def rig(standing: Standing) -> Rig:
+    """The wrapped proxy with a clean slate."""
+    return _clean(*standing)
+
+
+@pytest.fixture
+def alone(standing_alone: Standing) -> Rig:
+    """The proxy with the plugin alone, with a clean slate."""
+    return _clean(*standing_alone)
+
+
+def _clean(proxy: Gateway, upstream: Upstream, bill: Bill) -> Rig:
     proxy.quiet()
     bill.lines.clear()
     bill.failures = 0

@@ -23,8 +23,12 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         from weighbridge.adapters.litellm import wrapper
-    except ModuleNotFoundError as missing:
+    except ImportError as missing:
+        # LiteLLM turns what its proxy lacks into an ImportError that names nothing.
+        if (missing.name or "").startswith("weighbridge"):
+            raise
+        needed = missing.name or "the LiteLLM proxy"
         raise ConfigError(
-            f"the LiteLLM plugin needs {missing.name}, which is not installed: pip install 'weighbridge[litellm]'"
+            f"the LiteLLM plugin needs {needed}, which is not installed: pip install 'weighbridge[litellm]'"
         ) from missing
     return wrapper.PLUGIN if name == "plugin" else wrapper.app()
