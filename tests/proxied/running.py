@@ -70,7 +70,8 @@ def config(upstream: str) -> dict[str, Any]:
             "custom_auth": "who.who",
             "pass_through_endpoints": [{"path": "/there", "target": upstream, "include_subpath": True}],
         },
-        "litellm_settings": {"callbacks": "weighbridge.adapters.litellm.plugin", "telemetry": False},
+        "litellm_settings": {"callbacks": "weighbridge.adapters.litellm.plugin", "telemetry": False, "cache": True,
+                             "cache_params": {"type": "local", "mode": "default_off"}},
     }  # fmt: skip
 
 

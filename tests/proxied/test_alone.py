@@ -72,3 +72,16 @@ def test_a_stream_that_passes_through_is_charged_as_it_was_held(alone: Rig) -> N
         client.post("/there/v1/messages", json={**CLAUDE, "model": "claude-haiku-4-5", "stream": True})
     (entry,) = until(alone.entries, "it to be settled")
     assert (entry.ending, entry.output) == ("cut off: no usage reported", 64)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("wrapped", [False, True], ids=["alone", "wrapped"])
+def test_what_litellm_had_already_costs_nothing(wrapped: bool, stream: bool, request: pytest.FixtureRequest) -> None:
+    rig: Rig = request.getfixturevalue("rig" if wrapped else "alone")
+    said = [{"role": "user", "content": f"Once and again, {stream}?"}]
+    asked = {"model": "fast", "messages": said, "stream": stream, "cache": {"use-cache": True}}
+    with rig.client() as client:
+        answers = [client.post(CHAT, json=asked) for _ in range(5)]
+    assert {answer.status_code for answer in answers} == {200}
+    # Two workers have a cache each.
+    assert len(rig.settled()) == len(rig.bill.lines) <= (2 if wrapped else 1)

@@ -7,6 +7,7 @@ import uuid
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from weighbridge import wiring
 from weighbridge.adapters.backstage import Backstage
@@ -69,7 +70,7 @@ class Office:
         self._guard: AsyncGuard | None = None
         self._settings: Settings | None = None
         self._building = asyncio.Lock()
-        self._under_way: dict[str, Haul] = {}
+        self._under_way: WeakValueDictionary[str, Haul] = WeakValueDictionary()
 
     @property
     def settings(self) -> Settings:
@@ -108,7 +109,9 @@ class Office:
             haul.refusal = reply.refused(error, DIALECTS[asked.dialect], uuid.uuid4().hex)
             raise
         haul.coverage, haul.served = Coverage(ticket), guess
-        self.backstage.watch(guard, ticket)
+        if haul.wrapped:
+            # By themselves the hooks may never hear of its end: then the lease is what ends the hold.
+            self.backstage.watch(guard, ticket)
         if haul.call_id:
             self._under_way[haul.call_id] = haul
         return _changed(asked, sent, ticket)

@@ -47,7 +47,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
         try:
             changed = await self.office.open(haul, request, who, user_api_key_dict.team_id, data)
         except Refused as error:
-            raise _no(error, haul) from error
+            raise _no(error, haul) from None
         if changed is None:
             return None
         amended(data, request, changed)
@@ -92,7 +92,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
             async for chunk in response:
                 yield chunk
             return
-        haul.streams = True
+        haul.streams, haul.cached = True, _from_cache(response)
         watch, cut = _Watch(haul), "the client left"
         try:
             async for chunk in response:
@@ -150,8 +150,7 @@ class _Watch:
 
     def see(self, chunk: Any) -> None:
         """Meter a chunk, and keep what it says was used."""
-        if _from_cache(chunk):
-            self._haul.cached = True
+        self._haul.cached = self._haul.cached or _from_cache(chunk)
         self.usage = _in_chunk(chunk, self._dialect) or self.usage
         if not self._haul.wrapped:
             self.meter.feed(_wire(chunk))
@@ -187,7 +186,7 @@ def _no(error: Refused, haul: Haul) -> HTTPException:
 
 def _from_cache(answer: Any) -> bool:
     hidden = getattr(answer, "_hidden_params", None)
-    return bool(hidden.get("cache_hit")) if isinstance(hidden, dict) else False
+    return bool(hidden.get("cache_hit") or hidden.get("cache_key")) if isinstance(hidden, dict) else False
 
 
 def _call_id(data: Any) -> str:

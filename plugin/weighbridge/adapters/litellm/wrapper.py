@@ -22,6 +22,8 @@ from weighbridge.core.errors import WeighbridgeError
 from weighbridge.core.model import CutOff, Ending, NeverSent
 from weighbridge.core.settlement import written
 
+CACHED: Final = "x-litellm-cache-key"
+"""The header of answers that LiteLLM had by itself."""
 OFFICE: Final = Office()
 PLUGIN: Final = Plugin(OFFICE)
 
@@ -124,8 +126,9 @@ class Crossing:
             return message
         self._status = message["status"]
         headers = [(name.lower(), value) for name, value in message.get("headers", ())]
+        names = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+        self.haul.cached = self.haul.cached or CACHED in names
         if self._status < 400:
-            names = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
             self._meter = DIALECTS[ticket.call.dialect].meter(ticket.call, names)
         ours = [(name.encode(), value.encode("latin-1")) for name, value in reply.admitted(ticket).items()]
         return {**message, "headers": headers + ours}
