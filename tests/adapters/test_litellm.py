@@ -73,6 +73,13 @@ def test_the_body_is_the_clients_as_the_hooks_before_us_left_it() -> None:
     assert body == {"model": "real", "messages": [2], "temperature": 1}
 
 
+def test_what_hooks_before_us_added_weighs_too() -> None:
+    sent = {"model": "alias", "messages": [1]}
+    data = {**sent, "tools": [2], "proxy_server_request": {"body": sent}}
+    found = asked(data, "acompletion", "")
+    assert found is not None and found.body == {**sent, "tools": [2]}
+
+
 def test_gemini_is_named_by_its_path() -> None:
     data = {"model": "gem", "stream": True, "contents": [], "proxy_server_request": {"body": {"contents": []}}}
     found = asked(data, "agenerate_content_stream", "")
@@ -109,9 +116,14 @@ def test_a_key_without_a_name_is_never_shown() -> None:
     who = principal(user(api_key="sk-secret"), {})
     assert who.key is not None and "secret" not in who.key and len(who.key) == 16
     assert principal(user(), {}).key is None
+    assert principal(user(token="ab" * 32, api_key="ab" * 32), {}).key == "ab" * 8
 
 
 def test_tags_of_the_key_win() -> None:
-    data = {"litellm_metadata": {"tags": ["plan=bronze", "run:42", "nightly"]}}
+    data = {
+        "metadata": {"user_id": "somebody"},
+        "litellm_metadata": {"tags": ["plan=bronze", "run:42", "nightly"]},
+        "proxy_server_request": {"headers": {"x-weighbridge-tags": "feature=search,run=41"}},
+    }
     who = principal(user(end_user_id="eve", metadata={"tags": ["plan=gold"]}), data)
-    assert dict(who.tags) == {"plan": "gold", "run": "42", "nightly": "true", "end_user": "eve"}
+    assert dict(who.tags) == {"plan": "gold", "run": "42", "nightly": "true", "feature": "search", "end_user": "eve"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,11 +28,16 @@ CALLS: Final = {
     "agenerate_content_stream": "gemini-generate",
 }
 """LiteLLM's name of a call -> the wire format its client speaks.  Others are not metered."""
+HASHED: Final = re.compile("[0-9a-f]{64}")
+TAGS: Final = "x-weighbridge-tags"
 MEANT: Final = ("anthropic-version", "anthropic-beta")
+MOST: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 PRIVATE: Final = frozenset(
     ("proxy_server_request", "metadata", "litellm_metadata", "litellm_call_id", "litellm_logging_obj", "secret_fields")
 )
 """What LiteLLM lays beside the body of a request that passes through."""
+ADDED: Final = ("messages", "system", "instructions", "tools", "functions", "response_format", *MOST)
+"""What hooks before us may add to a request, and what weighs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,8 @@ def _either(tail: str) -> Iterator[Route]:
 def _body(data: Mapping[str, Any], sent: Any) -> dict[str, Json]:
     """What the client sent, as far as LiteLLM and the hooks before us left it so."""
     if isinstance(sent, Mapping):
-        return {name: data.get(name, value) for name, value in sent.items() if name not in PRIVATE}
+        added = {name: data[name] for name in ADDED if data.get(name) is not None}
+        return {name: data.get(name, value) for name, value in sent.items() if name not in PRIVATE} | added
     return {name: value for name, value in data.items() if name not in PRIVATE}
 
 
@@ -110,7 +117,6 @@ def change(asked: Asked, sent: bytes, call: Any, amendment: Amendment) -> bytes:
 
 def principal(user: Any, data: Mapping[str, Any]) -> Principal:
     """LiteLLM's caller in our words: names where it has them, else ids.  `user` is a UserAPIKeyAuth."""
-    metadata = data.get("metadata") or data.get("litellm_metadata") or {}
     end_user = {"end_user": str(user.end_user_id)} if user.end_user_id else {}
     own = _tags((user.metadata or {}).get("tags"))
     return Principal(
@@ -118,8 +124,19 @@ def principal(user: Any, data: Mapping[str, Any]) -> Principal:
         team=user.team_alias or user.team_id,
         user=user.user_id,
         key=user.key_alias or _short(user.token or user.api_key),
-        tags={**_tags(metadata.get("tags") if isinstance(metadata, Mapping) else None), **end_user, **own},
+        tags={**_asked_tags(data), **end_user, **own},
     )
+
+
+def _asked_tags(data: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of the request: those LiteLLM found in it, and our own header's."""
+    headers = (data.get("proxy_server_request") or {}).get("headers") or {}
+    found = _tags([item for item in str(headers.get(TAGS, "")).split(",") if item.strip()])
+    for place in ("metadata", "litellm_metadata"):
+        metadata = data.get(place)
+        if isinstance(metadata, Mapping):
+            found |= _tags(metadata.get("tags"))
+    return found
 
 
 def _tags(tags: Any) -> dict[str, str]:
@@ -132,5 +149,7 @@ def _tags(tags: Any) -> dict[str, str]:
 
 
 def _short(secret: str | None) -> str | None:
-    """A key's id where it has no alias: never the key."""
-    return None if secret is None else hashlib.sha256(secret.encode()).hexdigest()[:16]
+    """A key's id where it has no alias: never the key.  LiteLLM has most keys as a hash already."""
+    if secret is None or HASHED.fullmatch(secret):
+        return secret and secret[:16]
+    return hashlib.sha256(secret.encode()).hexdigest()[:16]
