@@ -60,6 +60,7 @@ class Desk:
     ) -> None:
         self.lease_ms = lease_ms
         self._scale = scale
+        self.catalogue = scale.catalogue
         self._clock = clock
         self._remote = remote
         self._corrector = corrector
