@@ -118,7 +118,13 @@ def running(base_url: str, policies: Mapping[str, Any], *, workers: int = 1, **s
         port = _free_port()
         file.write_text(
             yaml.safe_dump(
-                {"store": store_url, "policies": "policies.yaml", "providers": providers(base_url), **settings}
+                {
+                    "store": store_url,
+                    "data_dir": str(place),
+                    "policies": "policies.yaml",
+                    "providers": providers(base_url),
+                    **settings,
+                }
             )
         )
         command = [*WEIGHBRIDGE, "serve", "--config", str(file), "--port", str(port), "--workers", str(workers)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
@@ -23,10 +22,12 @@ from weighbridge.core import reply
 from weighbridge.core.admission import Ticket
 from weighbridge.core.dialects import DIALECTS, Route, added
 from weighbridge.core.dialects.base import AS_SENT, Dialect, Meter
+from weighbridge.core.dialects.curtain import Curtain, curtain
+from weighbridge.core.dialects.routes import renamed
 from weighbridge.core.errors import Refused
 from weighbridge.core.extension import Coverage
 from weighbridge.core.model import Call, CutOff, Ending, NeverSent, Principal, RawCall
-from weighbridge.core.settlement import written
+from weighbridge.core.settlement import Wake, conservative, written
 from weighbridge.guard import AsyncGuard
 from weighbridge.settings import Settings, load
 
@@ -38,6 +39,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Identify = Callable[[Scope], Principal | Awaitable[Principal]]
 
 EXHAUSTED: Final = "the budget ran out while it was answered"
+STOPPED: Final = "the gateway was shut down"
 MEANT: Final = (b"anthropic-version", b"anthropic-beta")
 """Request headers that change what a body means."""
 
@@ -54,8 +56,17 @@ class Passage:
         self.ticket = ticket
         self.cut = ""
         """Set by the app: why the provider's answer is not whole, or (with `sent` False) never came."""
+        self.seen: Callable[[], int] = lambda: 0
+        """Output tokens that went by so far, by the evidence."""
         self.sent = True
         """Set to False by the app where the provider certainly never got the request."""
+        self._task = asyncio.current_task()
+
+    def end(self, why: str) -> None:
+        """Break it off, wherever it stands."""
+        self.cut = self.cut or why
+        if self._task is not None:
+            self._task.cancel()
 
 
 def nobody(scope: Scope) -> Principal:
@@ -109,6 +120,7 @@ class Weighbridge:
             async with self._building:
                 if self._guard is None:
                     self._guard = await wiring.async_guard(self._settings())
+                    self.backstage.start(self._guard)
         return self._guard
 
     def _settings(self) -> Settings:
@@ -119,7 +131,7 @@ class Weighbridge:
             if message["type"] == "lifespan.shutdown.complete":
                 await self.backstage.drain()
                 if self._built and self._guard is not None:
-                    await self._guard.store.close()
+                    await self._guard.shut()
             await send(message)
 
         return relay
@@ -137,8 +149,10 @@ class Exchange:
         self.send = send
         self.meter: Meter | None = None
         self.coverage: Coverage | None = None
+        self.curtain: Curtain | None = None
         self.status = 0
         self.complete = False
+        self.wake: Wake | None = None
         self.headers: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -156,8 +170,10 @@ class Exchange:
             ticket = await guard.open(raw)
         except Refused as error:
             return await answer(self.send, reply.refused(error, self.dialect, uuid.uuid4().hex))
-        self.gate.backstage.watch(guard, ticket)
         passage, coverage = Passage(ticket), Coverage(ticket)
+        self.gate.backstage.watch(guard, ticket, passage.end)
+        self.wake = Wake(ticket) if ticket.call.stream else None
+        passage.seen = lambda: written(self.meter.seen()) if self.meter is not None else 0
         if ticket.covered < ticket.units:
             self.coverage = coverage
         try:
@@ -165,10 +181,12 @@ class Exchange:
         except BaseException as error:
             passage.cut = passage.cut or f"{type(error).__name__} while answering"
             # What the app made of our own breaking off is no error of its own.
-            if passage.cut != EXHAUSTED or not isinstance(error, Exception):
+            if passage.cut not in OURS or not isinstance(error, OURS[passage.cut]):
                 raise
         finally:
             self.gate.backstage.close(guard, coverage.ticket, self._ending(passage))
+        if passage.cut == STOPPED and not self.status:
+            await answer(self.send, reply.stopping(self.dialect, ticket.id))
 
     async def _who(self) -> Principal:
         found = self.gate.identify(self.scope)
@@ -182,12 +200,13 @@ class Exchange:
             body = body.replaced(self.dialect.amend(ticket.weighed.body, call, amendment))
         self.headers = reply.admitted(ticket)
         scope = {**self.scope, "headers": body.headers(self.scope["headers"]), "weighbridge": passage}
-        if amendment.ask_usage:
-            # The usage event that was asked for is taken out again, which a compressed stream forbids.
+        if amendment.ask_usage or (self.coverage is not None and self.coverage.cuts):
+            # The usage event asked for is taken out again, an end may be put in: a compressed stream forbids both.
             scope["headers"] = [item for item in scope["headers"] if item[0] != b"accept-encoding"]
-        renamed = ticket.weighed.detour.model
-        if renamed is not None and self.path.model is not None:
-            scope.update(_renamed(self.scope, self.path.model, renamed))
+        model = ticket.weighed.detour.model
+        if model is not None and self.path.model is not None:
+            path = renamed(self.scope["path"], self.path.model, model)
+            scope |= {"path": path, "raw_path": quote(path, safe="/:").encode()}
         await self.gate.app(scope, body.replay(self.receive), self._metered(guard, passage))
 
     def _metered(self, guard: AsyncGuard, passage: Passage) -> Send:
@@ -195,22 +214,43 @@ class Exchange:
             if message["type"] == "http.response.start":
                 message = self._started(passage.ticket.call, message)
             elif message["type"] == "http.response.body" and self.meter is not None:
-                message = self._metered_body(self.meter, message)
+                message = self._curtained(self._metered_body(self.meter, message))
+                self._note(guard, passage.ticket, self.meter)
             await self.send(message)
             if self.coverage is not None and self.meter is not None and not self.complete:
-                self._cover(guard, self.coverage, self.meter, passage)
+                await self._cover(guard, self.coverage, self.meter, passage)
 
         return relay
 
-    def _cover(self, guard: AsyncGuard, coverage: Coverage, meter: Meter, passage: Passage) -> None:
-        """Hold for more of the answer ahead of need.  Raises Exhausted where it has to end here."""
-        seen = written(meter.seen())
-        more = coverage.due(seen)
+    def _note(self, guard: AsyncGuard, ticket: Ticket, meter: Meter) -> None:
+        """Write down what goes by before it does: should this process die, it is charged."""
+        due = self.wake.due(meter.seen()) if self.wake is not None and not self.complete else None
+        if due is not None:
+            guard.note(ticket, due)
+
+    async def _cover(self, guard: AsyncGuard, coverage: Coverage, meter: Meter, passage: Passage) -> None:
+        """Hold for more of the answer ahead of need.  Raises Exhausted where it has to end here, and once
+        the client has its last words."""
+        seen = meter.seen()
+        more = coverage.due(written(seen))
         if more is not None:
             self.gate.backstage.extend(guard, coverage, more)
-        if coverage.spent(seen):
+        if not passage.cut and coverage.spent(written(seen)):
             passage.cut = EXHAUSTED
+            last = self.curtain.fall(conservative(coverage.ticket, seen)) if self.curtain is not None else b""
+            if self.curtain is not None and self.curtain.fallen:
+                await self.send({"type": "http.response.body", "body": last})
+        if passage.cut == EXHAUSTED and (self.curtain is None or self.curtain.fallen):
             raise Exhausted(EXHAUSTED)
+
+    def _curtained(self, message: Message) -> Message:
+        """The message, with the last words in it where the answer ends here."""
+        if self.curtain is None:
+            return message
+        if self.curtain.fallen:
+            raise Exhausted(EXHAUSTED)
+        passed = self.curtain.feed(message.get("body", b""))
+        return {**message, "body": passed, "more_body": False} if self.curtain.fallen else message
 
     def _started(self, call: Call, message: Message) -> Message:
         self.status = message["status"]
@@ -218,8 +258,10 @@ class Exchange:
         if self.status < 400:
             names = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
             self.meter = self.dialect.meter(call, names)
-        if call.stream and not call.wants_usage:
-            # The usage event will be taken out again: a length announced by the app would be wrong.
+            if self.coverage is not None and self.coverage.cuts:
+                self.curtain = curtain(self.dialect.closing, call, names)
+        if call.stream and (not call.wants_usage or self.curtain is not None):
+            # Something may be taken out or put in: a length announced by the app would be wrong.
             headers = [(name, value) for name, value in headers if name != b"content-length"]
         ours = [(name.encode(), value.encode("latin-1")) for name, value in self.headers.items()]
         return {**message, "headers": headers + ours}
@@ -240,19 +282,16 @@ class Exchange:
         return CutOff(passage.cut or "no answer") if passage.sent else NeverSent(passage.cut)
 
 
+OURS: Final[Mapping[str, type[BaseException]]] = {EXHAUSTED: Exception, STOPPED: asyncio.CancelledError}
+"""Why we break a call off ourselves, and what the app then ends with."""
+
+
 async def answer(send: Send, ours: reply.Reply) -> None:
     """Send an answer of weighbridge's own."""
     headers = [(name.encode(), value.encode("latin-1")) for name, value in ours.headers.items()]
     headers.append((b"content-length", str(len(ours.body)).encode()))
     await send({"type": "http.response.start", "status": ours.status, "headers": headers})
     await send({"type": "http.response.body", "body": ours.body})
-
-
-def _renamed(scope: Scope, old: str, new: str) -> dict[str, Any]:
-    """A path that names another model."""
-    named = re.escape(old)
-    path = re.sub(f"(?<=/deployments)/{named}(?=/)|/{named}(?=:)", lambda _: f"/{new}", scope["path"], count=1)
-    return {"path": path, "raw_path": quote(path, safe="/:").encode()}
 
 
 def _meant(scope: Scope) -> dict[str, str]:

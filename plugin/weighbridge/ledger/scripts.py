@@ -27,6 +27,7 @@ SCRIPTS: Mapping[str, Script] = {
     "extend": _load("books", "histories", "sweep", "asked", "extend"),
     "settle": _load("books", "histories", "sweep", "settle"),
     "renew": _load("books", "renew"),
+    "void": _load("books", "histories", "sweep", "void"),
     "put": _load("put"),
     "recount": _load("books", "recount"),
     "mend": _load("books", "mend"),

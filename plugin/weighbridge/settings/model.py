@@ -23,7 +23,9 @@ from pydantic import (
 
 from weighbridge.core.policy.reading import PolicyError, nano_usd
 
-STORES = ("embedded:", "memory://", "redis://", "rediss://", "unix://", "redis+sentinel://", "redis+cluster://")
+SERVERS = ("redis://", "rediss://", "unix://")
+FLEETS = ("redis+sentinel://", "rediss+sentinel://", "redis+cluster://", "rediss+cluster://")
+STORES = ("embedded:", "memory://", *SERVERS, *FLEETS)
 """How a store's URL may begin."""
 OPENAI = ("openai-chat", "openai-responses", "openai-completions", "openai-embeddings")
 DIALECTS = (*OPENAI, "anthropic-messages", "gemini-generate", "pangu-chat")
@@ -192,6 +194,8 @@ class Streams(Block):
     on_disconnect: Literal["drain", "count"] = Field(default="drain", examples=["on_disconnect: drain"])
     """The client left: read on for what the provider reports, or count what was seen."""
     drain_seconds: float = Field(default=30.0, ge=0, le=3600, examples=["drain_seconds: 30"])
+    drain_tokens: int = Field(default=20_000, ge=0, examples=["drain_tokens: 20000"])
+    """Most output tokens that are read on for; what is beyond is not worth generating for nobody."""
 
 
 class Limits(Block):
@@ -200,6 +204,8 @@ class Limits(Block):
     max_body_mb: float = Field(default=32.0, gt=0, le=1024, examples=["max_body_mb: 32"])
     lease_seconds: int = Field(default=120, ge=5, le=86_400, examples=["lease_seconds: 120"])
     """A hold whose call shows no sign of life this long is given back."""
+    shutdown_seconds: float = Field(default=20.0, ge=0, le=3600, examples=["shutdown_seconds: 20"])
+    """Asked to stop, the gateway lets open calls end for this long; then it cuts them off."""
 
     @property
     def max_body_bytes(self) -> int:
@@ -215,7 +221,7 @@ class Settings(Block):
     )
     """May hold a password; show `store_shown`."""
     data_dir: Path = Field(examples=["data_dir: /var/lib/weighbridge"])
-    """Where `embedded:` without a path keeps its data."""
+    """Where `embedded:` without a path keeps its data, and any gateway the calls not settled yet."""
     store_timeout_seconds: float = Field(default=3.0, ge=0.01, le=60, examples=["store_timeout_seconds: 3"])
     """Longest wait for one answer of the store."""
     journal_entries: int = Field(default=1_000_000, ge=1000, le=10**9, examples=["journal_entries: 1000000"])

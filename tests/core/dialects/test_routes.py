@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from weighbridge.core.dialects import DIALECTS, ROUTES, Route, added, route
+from weighbridge.core.dialects.routes import renamed
 
 GEMINI = "gemini-generate"
 PATHS = [
@@ -55,3 +56,5 @@ def test_routes_of_one_s_own_come_before_the_usual_ones():
     assert find("POST", "/a.b") == Route("gemini-generate", "generate") and find("POST", "/aXb") is None
     assert find("GET", "/a.b") is None
     assert find("POST", "/v1/chat/completions") == Route("openai-chat", "generate")
+    assert renamed("/ask/gpt-4o/now", "gpt-4o", "o3") == "/ask/o3/now"
+    assert renamed("/v1/a/deployments/a/chat/completions", "a", "b") == "/v1/a/deployments/b/chat/completions"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from weighbridge.core.dialects import anthropic_blocks as blocks
+from weighbridge.core.dialects import anthropic_closing
 from weighbridge.core.dialects.answer import meter
 from weighbridge.core.dialects.anthropic_usage import READER, usage
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
@@ -192,6 +193,7 @@ _TYPES: Mapping[Reason, str] = {
     "not_found": "not_found_error",
     "store_down": "overloaded_error",
     "provider_down": "api_error",
+    "stopping": "overloaded_error",
 }
 
 
@@ -223,6 +225,7 @@ DIALECT = Dialect(
     usage=usage,
     meter=_meter,
     amend=amend,
+    closing=anthropic_closing.Message,
     refusal=refusal,
     count_reply=lambda tokens: {"input_tokens": tokens},
     parse_count=parse_count,

@@ -75,6 +75,14 @@ def _pattern(path: str) -> str:
     return re.escape(before) + (r"(?P<model>[^/]+)" if named else "") + re.escape(after)
 
 
+def renamed(path: str, old: str, new: str) -> str:
+    """A path that names another model."""
+    named = re.escape(old)
+    usual = re.sub(f"(?<=/deployments)/{named}(?=/)|/{named}(?=:)", lambda _: f"/{new}", path, count=1)
+    # A route of one's own may have it anywhere.
+    return usual if usual != path else re.sub(f"/{named}(?=/|$)", lambda _: f"/{new}", path, count=1)
+
+
 def _model(name: str | None) -> str | None:
     """SDKs take "models/NAME" for a name, and may encode its slash."""
     return None if name is None else unquote(name).removeprefix("models/").removeprefix("models/")
