@@ -126,6 +126,17 @@ COMMANDS = {
     "demo without anthropic": ("anthropic", ["demo", "--once"], "demo"),
     "demo without google-genai": ("google", ["demo", "--once"], "demo"),
     "demo without uvicorn": ("uvicorn", ["demo", "--once"], "demo"),
+    "a database without pg8000": (
+        "pg8000",
+        [
+            "import",
+            "litellm",
+            str(Path(__file__).parents[1] / "config/weighbridge.yaml"),
+            "--database",
+            "postgresql://h/d",
+        ],
+        "postgres",
+    ),
 }
 
 

@@ -2,8 +2,7 @@
 
     app.add_middleware(Weighbridge, store="redis://localhost", identify=who)
 
-Nothing is buffered on the way out; requests of other kinds (WebSocket, other routes) pass through.
-Routes and wire formats are those of `core.dialects`.
+Nothing is buffered on the way out; other routes pass through, WebSockets by `realtime.py`.
 """
 
 from __future__ import annotations
@@ -18,9 +17,10 @@ from urllib.parse import quote
 from weighbridge import wiring
 from weighbridge.adapters.backstage import Backstage
 from weighbridge.adapters.intake import Body, read_body
+from weighbridge.adapters.realtime import Setting, session, setting
 from weighbridge.core import reply
 from weighbridge.core.admission import Ticket
-from weighbridge.core.dialects import DIALECTS, Route, route
+from weighbridge.core.dialects import DIALECTS, Route, added
 from weighbridge.core.dialects.base import AS_SENT, Dialect, Meter
 from weighbridge.core.dialects.curtain import Curtain, curtain
 from weighbridge.core.dialects.routes import renamed
@@ -75,7 +75,8 @@ def nobody(scope: Scope) -> Principal:
 
 
 class Weighbridge:
-    """The middleware.  `guard`, or what to build one from: `store` (a URL) and `config` (a file)."""
+    """The middleware.  `guard`, or what to build one from: `store` (a URL) and `config` (a file).
+    `routes`: POST paths of your own -> wire format, beside the usual ones.  Raises ValueError."""
 
     def __init__(
         self,
@@ -86,12 +87,16 @@ class Weighbridge:
         config: str | None = None,
         identify: Identify = nobody,
         max_body_bytes: int = 32 * 1024 * 1024,
+        routes: Mapping[str, str] = {},
+        realtime: Setting = "refuse",
     ) -> None:
         if guard is not None and (store or config):
             raise TypeError("give either a guard or the store/config to build one from, not both")
         self.app = app
         self.identify = identify
         self.max_body = max_body_bytes
+        self.find = added(routes)
+        self.realtime = setting(realtime)
         self._guard = guard
         self._built = guard is None
         self._config = config
@@ -102,7 +107,9 @@ class Weighbridge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, self._settling(send))
-        path = route(scope["method"], scope["path"], _query(scope)) if scope["type"] == "http" else None
+        if scope["type"] == "websocket":
+            return await session(self, self.realtime, scope, receive, send)
+        path = self.find(scope["method"], scope["path"])
         if path is None or path.kind == "models":
             return await self.app(scope, receive, send)
         await Exchange(self, path, scope, receive, send).run()
@@ -198,7 +205,8 @@ class Exchange:
             scope["headers"] = [item for item in scope["headers"] if item[0] != b"accept-encoding"]
         model = ticket.weighed.detour.model
         if model is not None and self.path.model is not None:
-            scope.update(_renamed(self.scope, self.path.model, model))
+            path = renamed(self.scope["path"], self.path.model, model)
+            scope |= {"path": path, "raw_path": quote(path, safe="/:").encode()}
         await self.gate.app(scope, body.replay(self.receive), self._metered(guard, passage))
 
     def _metered(self, guard: AsyncGuard, passage: Passage) -> Send:
@@ -286,15 +294,5 @@ async def answer(send: Send, ours: reply.Reply) -> None:
     await send({"type": "http.response.body", "body": ours.body})
 
 
-def _renamed(scope: Scope, old: str, new: str) -> dict[str, Any]:
-    """A path that names another model."""
-    path = renamed(scope["path"], old, new)
-    return {"path": path, "raw_path": quote(path, safe="/:").encode()}
-
-
 def _meant(scope: Scope) -> dict[str, str]:
     return {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in MEANT}
-
-
-def _query(scope: Scope) -> str:
-    return str(scope.get("query_string", b""), "latin-1")
