@@ -18,7 +18,7 @@ from weighbridge.core.admission import Ticket
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.errors import Refused
 from weighbridge.core.extension import Coverage
-from weighbridge.core.model import Ending, NeverSent, Principal, RawCall, Reported, Usage
+from weighbridge.core.model import CutOff, Ending, NeverSent, Principal, RawCall, Reported, Usage
 from weighbridge.core.pricing import tier
 from weighbridge.guard import AsyncGuard
 from weighbridge.settings import Settings, load
@@ -111,7 +111,7 @@ class Office:
         haul.coverage, haul.served = Coverage(ticket), guess
         if haul.wrapped:
             # By themselves the hooks may never hear of its end: then the lease is what ends the hold.
-            self.backstage.watch(guard, ticket)
+            self.backstage.watch(guard, ticket, lambda why: self.end(haul, CutOff(why)))
         if haul.call_id:
             self._under_way[haul.call_id] = haul
         return _changed(asked, sent, ticket)
