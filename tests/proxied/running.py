@@ -18,7 +18,8 @@ from gateway.running import Gateway, environment, redis_server
 from gateway.upstream import until
 from weighbridge.ledger.open import open_store
 
-START_SECONDS = 60.0
+START_SECONDS = 240.0
+"""LiteLLM imports for seconds, on a machine that has time for it."""
 AUTH = """
 from litellm.proxy._types import UserAPIKeyAuth
 
@@ -70,7 +71,7 @@ def config(upstream: str) -> dict[str, Any]:
             "custom_auth": "who.who",
             "pass_through_endpoints": [{"path": "/there", "target": upstream, "include_subpath": True}],
         },
-        "litellm_settings": {"callbacks": "weighbridge.adapters.litellm.plugin", "telemetry": False, "cache": True,
+        "litellm_settings": {"telemetry": False, "cache": True,
                              "cache_params": {"type": "local", "mode": "default_off"}},
     }  # fmt: skip
 
@@ -85,7 +86,10 @@ def proxied(
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wbl-")))
         (place / "policies.yaml").write_text(yaml.safe_dump(dict(policies)))
         (place / "who.py").write_text(AUTH)
-        (place / "config.yaml").write_text(yaml.safe_dump(config(upstream)))
+        settled = config(upstream)
+        if not wrapped:  # the wrapper brings its own
+            settled["litellm_settings"]["callbacks"] = "weighbridge.adapters.litellm.plugin"
+        (place / "config.yaml").write_text(yaml.safe_dump(settled))
         own = {"store": store_url, "policies": "policies.yaml", **settings}
         (place / "weighbridge.yaml").write_text(yaml.safe_dump(own))
         port = _free_port()

@@ -16,6 +16,7 @@ from weighbridge.adapters.litellm.request import Asked, change, encoded
 from weighbridge.core import reply
 from weighbridge.core.admission import Ticket
 from weighbridge.core.dialects import DIALECTS
+from weighbridge.core.dialects.base import AS_SENT
 from weighbridge.core.errors import Refused
 from weighbridge.core.extension import Coverage
 from weighbridge.core.model import CutOff, Ending, NeverSent, Principal, RawCall, Reported, Usage
@@ -169,5 +170,6 @@ def _changed(asked: Asked, sent: bytes, ticket: Ticket) -> bytes | None:
     amendment = ticket.amendment
     if asked.dialect == "openai-chat" and not asked.passes:
         amendment = replace(amendment, ask_usage=False)
-    changed = change(asked, ticket.weighed.body, ticket.call, amendment)
+    body = ticket.weighed.body
+    changed = body if amendment == AS_SENT else change(asked, body, ticket.call, amendment)
     return None if changed == sent else changed

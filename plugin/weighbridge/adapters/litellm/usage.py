@@ -11,6 +11,9 @@ from weighbridge.core.model import Json, Usage
 
 def in_answer(answer: Any, dialect: str) -> Usage | None:
     """The usage in an answer LiteLLM hands to a hook: an object of its own, or the provider's JSON."""
+    own = plain(getattr(answer, "usage", None))
+    if own is not None and "prompt_tokens" in own:
+        return in_litellm(own, getattr(answer, "service_tier", None))
     document = plain(answer)
     if document is None:
         return None
