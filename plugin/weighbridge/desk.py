@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
 from weighbridge.core.admission import Plan, Ticket, Weighed, admit, plan, undecided, unheld
@@ -18,7 +19,7 @@ from weighbridge.core.flow import Flow, Pause, heavy
 from weighbridge.core.grant import WORST_CASE, decide
 from weighbridge.core.history import Recall
 from weighbridge.core.ledger import Moved, Peek, Renew, Settle, Settled, Verb
-from weighbridge.core.model import Ending, RawCall
+from weighbridge.core.model import CutOff, Ending, RawCall
 from weighbridge.core.policy import context, credit, shelf
 from weighbridge.core.policy.model import Rules
 from weighbridge.core.settlement import crossings, settle
@@ -83,6 +84,8 @@ class Desk:
 
     def closing(self, ticket: Ticket, ending: Ending) -> Flow[Settled]:
         """Settle.  Raises StoreError where the store would not take it after several attempts."""
+        if isinstance(ending, CutOff) and ending.seen_tokens is None:
+            ending = yield from heavy(partial(self._scale.counted, ticket.weighed.model, ending))
         verb = settle(ticket, ending)
         if ticket.local:
             self._outage.settle(verb)

@@ -11,12 +11,13 @@ from typing import Final
 from weighbridge.core.admission import Weighed, ceiling
 from weighbridge.core.catalogue import Catalogue
 from weighbridge.core.counting import Reader, Tokenizer, estimate
+from weighbridge.core.counting.answered import answered
 from weighbridge.core.counting.calibration import UNCALIBRATED, Calibration
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.base import AS_SENT, Amendment
 from weighbridge.core.dialects.sketch import abridged, giants, sketch
 from weighbridge.core.errors import Refused
-from weighbridge.core.model import Call, RawCall
+from weighbridge.core.model import Call, CutOff, Model, RawCall
 from weighbridge.core.policy.budget import facts_of, matching
 from weighbridge.core.policy.model import ContextRule, Rules
 
@@ -83,6 +84,10 @@ class Scale:
         line = self.calibration.line(host, call)
         counted = estimate(call, model, tokenizer, limit, line, reader=self.reader, host=host)
         return Weighed(call, model, counted, raw.principal, provider, facts, policies, raw.body, detour)
+
+    def counted(self, model: Model, seen: CutOff) -> CutOff:
+        """An answer that broke off, with the tokens that went by instead of their text."""
+        return replace(seen, seen_tokens=answered(seen, model, self.tokenizer(model.tokenizer)), text="")
 
     def amended(self, raw: RawCall, detour: Amendment) -> RawCall:
         """The request as it would be sent."""

@@ -23,10 +23,11 @@ from weighbridge.core import reply
 from weighbridge.core.admission import Ticket
 from weighbridge.core.dialects import DIALECTS, Route, route
 from weighbridge.core.dialects.base import AS_SENT, Dialect, Meter
+from weighbridge.core.dialects.curtain import Curtain, curtain
 from weighbridge.core.errors import Refused
 from weighbridge.core.extension import Coverage
 from weighbridge.core.model import Call, CutOff, Ending, NeverSent, Principal, RawCall
-from weighbridge.core.settlement import written
+from weighbridge.core.settlement import conservative, written
 from weighbridge.guard import AsyncGuard
 from weighbridge.settings import Settings, load
 
@@ -54,6 +55,8 @@ class Passage:
         self.ticket = ticket
         self.cut = ""
         """Set by the app: why the provider's answer is not whole, or (with `sent` False) never came."""
+        self.seen: Callable[[], int] = lambda: 0
+        """Output tokens that went by so far, by the evidence."""
         self.sent = True
         """Set to False by the app where the provider certainly never got the request."""
 
@@ -130,6 +133,7 @@ class Exchange:
         self.send = send
         self.meter: Meter | None = None
         self.coverage: Coverage | None = None
+        self.curtain: Curtain | None = None
         self.status = 0
         self.complete = False
         self.headers: dict[str, str] = {}
@@ -151,6 +155,7 @@ class Exchange:
             return await answer(self.send, reply.refused(error, self.dialect, uuid.uuid4().hex))
         self.gate.backstage.watch(guard, ticket)
         passage, coverage = Passage(ticket), Coverage(ticket)
+        passage.seen = lambda: written(self.meter.seen()) if self.meter is not None else 0
         if ticket.covered < ticket.units:
             self.coverage = coverage
         try:
@@ -175,8 +180,8 @@ class Exchange:
             body = body.replaced(self.dialect.amend(ticket.weighed.body, call, amendment))
         self.headers = reply.admitted(ticket)
         scope = {**self.scope, "headers": body.headers(self.scope["headers"]), "weighbridge": passage}
-        if amendment.ask_usage:
-            # The usage event that was asked for is taken out again, which a compressed stream forbids.
+        if amendment.ask_usage or (self.coverage is not None and self.coverage.cuts):
+            # The usage event asked for is taken out again, an end may be put in: a compressed stream forbids both.
             scope["headers"] = [item for item in scope["headers"] if item[0] != b"accept-encoding"]
         renamed = ticket.weighed.detour.model
         if renamed is not None and self.path.model is not None:
@@ -188,22 +193,36 @@ class Exchange:
             if message["type"] == "http.response.start":
                 message = self._started(passage.ticket.call, message)
             elif message["type"] == "http.response.body" and self.meter is not None:
-                message = self._metered_body(self.meter, message)
+                message = self._curtained(self._metered_body(self.meter, message))
             await self.send(message)
             if self.coverage is not None and self.meter is not None and not self.complete:
-                self._cover(guard, self.coverage, self.meter, passage)
+                await self._cover(guard, self.coverage, self.meter, passage)
 
         return relay
 
-    def _cover(self, guard: AsyncGuard, coverage: Coverage, meter: Meter, passage: Passage) -> None:
-        """Hold for more of the answer ahead of need.  Raises Exhausted where it has to end here."""
-        seen = written(meter.seen())
-        more = coverage.due(seen)
+    async def _cover(self, guard: AsyncGuard, coverage: Coverage, meter: Meter, passage: Passage) -> None:
+        """Hold for more of the answer ahead of need.  Raises Exhausted where it has to end here, and once
+        the client has its last words."""
+        seen = meter.seen()
+        more = coverage.due(written(seen))
         if more is not None:
             self.gate.backstage.extend(guard, coverage, more)
-        if coverage.spent(seen):
+        if not passage.cut and coverage.spent(written(seen)):
             passage.cut = EXHAUSTED
+            last = self.curtain.fall(conservative(coverage.ticket, seen)) if self.curtain is not None else b""
+            if self.curtain is not None and self.curtain.fallen:
+                await self.send({"type": "http.response.body", "body": last})
+        if passage.cut == EXHAUSTED and (self.curtain is None or self.curtain.fallen):
             raise Exhausted(EXHAUSTED)
+
+    def _curtained(self, message: Message) -> Message:
+        """The message, with the last words in it where the answer ends here."""
+        if self.curtain is None:
+            return message
+        if self.curtain.fallen:
+            raise Exhausted(EXHAUSTED)
+        passed = self.curtain.feed(message.get("body", b""))
+        return {**message, "body": passed, "more_body": False} if self.curtain.fallen else message
 
     def _started(self, call: Call, message: Message) -> Message:
         self.status = message["status"]
@@ -211,8 +230,10 @@ class Exchange:
         if self.status < 400:
             names = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
             self.meter = self.dialect.meter(call, names)
-        if call.stream and not call.wants_usage:
-            # The usage event will be taken out again: a length announced by the app would be wrong.
+            if self.coverage is not None and self.coverage.cuts:
+                self.curtain = curtain(self.dialect.closing, call, names)
+        if call.stream and (not call.wants_usage or self.curtain is not None):
+            # Something may be taken out or put in: a length announced by the app would be wrong.
             headers = [(name, value) for name, value in headers if name != b"content-length"]
         ours = [(name.encode(), value.encode("latin-1")) for name, value in self.headers.items()]
         return {**message, "headers": headers + ours}

@@ -20,6 +20,8 @@ from weighbridge.core.policy.model import ContextRule, Defaults, Policy, Rules
 from weighbridge.core.pricing import Exposure, tier, worst_case
 
 Decision = Literal["admit", "clamp", "trim", "reroute", "refuse"]
+SEARCHES = 5
+"""Searches of the web that are held for where a call may make any; what is beyond is an overrun."""
 FREE = Rates(0, 0, 0, 0, 0, 0, 0, 0)
 
 
@@ -230,8 +232,13 @@ def _output(weighed: Weighed, defaults: Defaults) -> tuple[int, int]:
 def _load(call: Call, estimate: Estimate, price: Price | None) -> Load:
     if price is None:
         return Load(estimate.upper, 0, 0)
-    fixed, per_output = worst_case(price, estimate.upper, _exposure(call))
+    fixed, per_output = worst_case(price, estimate.upper, _exposure(call), _searches(call))
     return Load(estimate.upper, fixed, per_output)
+
+
+def _searches(call: Call) -> int:
+    """How often the provider may search the web for this call: nobody says so before."""
+    return SEARCHES if any("search" in tool.server.lower() for tool in call.tools) else 0
 
 
 def _exposure(call: Call) -> Exposure:

@@ -226,11 +226,18 @@ def prices(row: Mapping[str, Any]) -> Mapping[str, Price]:
         return {}
     steps = sorted({0, *(int(found[1]) * 1000 for field in row if (found := STEP.match(field)))})
     per_request = int(((_rate(row, "input_cost_per_request") or 0) + 999_999) // 1_000_000)
+    search = _search(row)
     table: dict[str, Price] = {}
     for name, suffix in TIERS.items():
         if not suffix or f"input_cost_per_token{suffix}" in row:
-            table[name] = Price(tuple((step, _rates(row, step, suffix)) for step in steps), per_request)
+            table[name] = Price(tuple((step, _rates(row, step, suffix)) for step in steps), per_request, search)
     return table
+
+
+def _search(row: Mapping[str, Any]) -> int:
+    """Nano-dollars of one search of the web, by the usual size of its context."""
+    fees = row.get("search_context_cost_per_query")
+    return (_rate(fees, "search_context_size_medium") or 0) // 1_000_000 if isinstance(fees, Mapping) else 0
 
 
 def _rates(row: Mapping[str, Any], step: int, tier: str) -> Rates:

@@ -34,6 +34,11 @@ class Coverage:
         self._next = 0
         self._wait(3, 4)
 
+    @property
+    def cuts(self) -> bool:
+        """Whether a stream may have to end for this."""
+        return any(claim.policy.on_exhausted == "cut" for claim in self.ticket.claims)
+
     def due(self, seen: int) -> Extend | None:
         """What to ask now that `seen` tokens went by; None: nothing yet."""
         self._largest = max(self._largest, seen - self._seen)

@@ -10,6 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from weighbridge.core.outcome import CutOff as CutOff
+from weighbridge.core.outcome import Ending as Ending
+from weighbridge.core.outcome import NeverSent as NeverSent
+from weighbridge.core.outcome import Reported as Reported
+from weighbridge.core.outcome import Usage as Usage
+
 Json = Any
 Role = Literal["system", "user", "assistant", "tool"]
 MediaKind = Literal["image", "audio", "video", "document"]
@@ -229,6 +235,8 @@ class Price:
     """(prompt tokens that must be exceeded, rates), ascending; the first threshold is 0."""
     per_request: int = 0
     """Nano-dollars charged for each request beside the tokens."""
+    per_search: int = 0
+    """Nano-dollars charged for each search of the web the provider makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,54 +255,3 @@ class Model:
     """Input and output together, where the provider counts them together; else None."""
     prices: Mapping[str, Price] = field(default_factory=dict)
     """By service tier ("" standard, "flex", "priority", "batch"); empty: unpriced."""
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What the provider says a call used.  Buckets are inclusive: `input` contains the cached
-    tokens, `output` the reasoning (Gemini's thoughts too)."""
-
-    input: int = 0
-    output: int = 0
-    cache_read: int = 0
-    cache_write: int = 0
-    """Written to a cache for five minutes (or without a stated time)."""
-    cache_write_1h: int = 0
-    reasoning: int = 0
-    audio_input: int = 0
-    audio_output: int = 0
-    tool_input: int = 0
-    """Prompt tokens of tool results the provider fetched itself (Gemini `toolUsePromptTokenCount`):
-    billed as input, and not part of `input`."""
-    tier: str = ""
-    """Service tier the provider says it served, where it says so."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """The provider said what was used: settle exactly."""
-
-    usage: Usage
-
-
-@dataclass(frozen=True, slots=True)
-class CutOff:
-    """Tokens flowed, and nobody said how many: charge what was seen or, above it, counted."""
-
-    reason: str
-    partial: Usage | None = None
-    """Usage reported before the end (Anthropic's `message_start`), a lower bound."""
-    seen_bytes: int = 0
-    """UTF-8 bytes of generated text, arguments and reasoning that went by."""
-    seen_events: int = 0
-    """Stream events that carried generated content."""
-
-
-@dataclass(frozen=True, slots=True)
-class NeverSent:
-    """Nothing was billed: never sent, or refused by the provider before its first byte."""
-
-    reason: str
-
-
-Ending = Reported | CutOff | NeverSent

@@ -53,20 +53,23 @@ def cost(price: Price, usage: Usage) -> int:
         (usage.audio_output, rates.audio_output),
     )
     fetched = max(usage.tool_input, 0) * rates.input
-    return price.per_request + _ceil(prompt + answer + fetched, MILLION)
+    fees = price.per_request + max(usage.searches, 0) * price.per_search
+    return fees + _ceil(prompt + answer + fetched, MILLION)
 
 
-def worst_case(price: Price, prompt_tokens: int, exposure: Exposure = ANYTHING) -> tuple[int, int]:
+def worst_case(price: Price, prompt_tokens: int, exposure: Exposure = ANYTHING, searches: int = 0) -> tuple[int, int]:
     """What a call can cost at most: (nano-dollars of the prompt, thousandths of a nano-dollar for
     each output token).
 
-    For every usage with input + tool_input <= prompt_tokens, and without what `exposure` rules out:
+    For every usage with input + tool_input <= prompt_tokens, without what `exposure` rules out, and with
+    no more than so many searches of the web:
     `cost(price, usage) <= fixed + ceil(usage.output * per_output / 1000)`.
     """
     steps = [rates for above, rates in price.steps if above < prompt_tokens] or [price.steps[0][1]]
     dearest = max(_input_rate(rates, exposure) for rates in steps)
     output = max(_output_rate(rates, exposure) for rates in steps)
-    return price.per_request + _ceil(max(prompt_tokens, 0) * dearest, MILLION), _ceil(output, 1000)
+    fees = price.per_request + searches * price.per_search
+    return fees + _ceil(max(prompt_tokens, 0) * dearest, MILLION), _ceil(output, 1000)
 
 
 def _step(price: Price, prompt_tokens: int) -> Rates:

@@ -3,8 +3,8 @@
     Ticket, Ending ─settle→ Settle        pure
     Settle ─ledger→ Settled               one call, never refused
 
-Refund rights follow from the type of the ending: `Reported` settles exactly, `CutOff` charges the
-most of what was seen, counted and reported, `NeverSent` gives everything back.
+What may be given back follows from the type of the ending (`core.endings`): `Reported` settles exactly,
+`CutOff` charges the most of what was seen, counted and reported, `NeverSent` gives everything back.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from weighbridge.core.admission import Ticket
+from weighbridge.core.endings import REASONS, Refund, refund
 from weighbridge.core.ledger import Charge, Entry, Settle, Settled, Unit
 from weighbridge.core.model import CutOff, Ending, NeverSent, Reported, Usage
 from weighbridge.core.policy.budget import Claim
@@ -43,26 +44,33 @@ def settle(ticket: Ticket, ending: Ending) -> Settle:
             # Only what a provider reports teaches how much output to expect.
             return replace(_charge(ticket, usage, "reported"), output=usage.output, histories=_histories(ticket))
         case CutOff(reason):
-            return _charge(ticket, conservative(ticket, ending), f"cut off: {reason}")
+            return _charge(ticket, conservative(ticket, ending), f"cut off: {reason}{REASONS[_refund(ticket, ending)]}")
     assert_never(ending)
 
 
 def conservative(ticket: Ticket, ending: CutOff) -> Usage:
     """The usage charged where nobody reported one: at least what went by."""
     known = ending.partial or Usage()
-    # An answer that was to come whole and never came may have been generated to its end.
-    unseen = 0 if ticket.call.stream or ending.seen_bytes else ticket.units
+    kept = {"nothing": ticket.units, "unheld": ticket.covered}.get(_refund(ticket, ending), 0)
     return replace(
         known,
         input=known.input or ticket.weighed.estimate.tokens,
-        output=max(written(ending), unseen),
+        output=max(written(ending, ticket.covered), kept),
     )
 
 
-def written(seen: CutOff) -> int:
-    """Output tokens that went by, by the evidence: rather too many than too few."""
+def _refund(ticket: Ticket, ending: Ending) -> Refund:
+    return refund(ticket.call, ticket.weighed.model.family, ending)
+
+
+def written(seen: CutOff, covered: int = 0) -> int:
+    """Output tokens that went by, by the evidence: rather too many than too few.  The hold of a stream runs
+    ahead of its bytes, so what is counted with a margin is more than was `covered` only if these say so."""
     known = 0 if seen.partial is None else seen.partial.output
-    return max(known, -(-seen.seen_bytes // BYTES_PER_TOKEN), seen.seen_events)
+    counted = by_size = -(-seen.seen_bytes // BYTES_PER_TOKEN)
+    if seen.seen_tokens is not None:
+        counted = min(seen.seen_tokens, max(covered, by_size))
+    return max(known, counted, seen.seen_events)
 
 
 def crossings(ticket: Ticket, verb: Settle, settled: Settled) -> Iterator[tuple[Claim, int, float]]:

@@ -194,6 +194,8 @@ class Streams(Block):
     on_disconnect: Literal["drain", "count"] = Field(default="drain", examples=["on_disconnect: drain"])
     """The client left: read on for what the provider reports, or count what was seen."""
     drain_seconds: float = Field(default=30.0, ge=0, le=3600, examples=["drain_seconds: 30"])
+    drain_tokens: int = Field(default=20_000, ge=0, examples=["drain_tokens: 20000"])
+    """Most output tokens that are read on for; what is beyond is not worth generating for nobody."""
 
 
 class Limits(Block):

@@ -32,7 +32,7 @@ USAGES: dict[str, tuple[Any, Usage | None]] = {
         {"input_tokens": 3, "output_tokens": 9, "output_tokens_details": {"thinking_tokens": 6}},
         Usage(3, 9, reasoning=6),
     ),
-    "standard": ({"input_tokens": 1, "output_tokens": 1, "service_tier": "standard"}, Usage(1, 1)),
+    "standard": ({"input_tokens": 1, "output_tokens": 1, "service_tier": "standard"}, Usage(1, 1, tier="standard")),
     "priority": ({"input_tokens": 1, "output_tokens": 1, "service_tier": "priority"}, Usage(1, 1, tier="priority")),
     "empty": ({}, None),
     "nonsense": ([1], None),

@@ -39,7 +39,7 @@ USAGES: dict[str, tuple[Any, Usage | None]] = {
         ),
         Usage(9, 5, audio_input=7, audio_output=5),
     ),
-    "blocked": ({"usageMetadata": {"trafficType": "ON_DEMAND"}}, Usage()),
+    "blocked": ({"usageMetadata": {"trafficType": "ON_DEMAND"}}, Usage(tier="standard")),
     "flex": (meta(1, trafficType="ON_DEMAND_FLEX"), Usage(1, tier="flex")),
     "absent": ({"candidates": []}, None),
     "nonsense": (meta("3", promptTokensDetails=[1, {"modality": 1}]), Usage()),  # type: ignore[arg-type]

@@ -222,7 +222,7 @@ USAGES: list[Any] = [
     ({"usage": {**P, **C, "prompt_tokens_details": {"cached_tokens": 3, "audio_tokens": 2, "cache_write_tokens": 1},
       "completion_tokens_details": {"reasoning_tokens": 2, "audio_tokens": 1}}, "service_tier": "priority"},
      Usage(9, 4, 3, 1, reasoning=2, audio_input=2, audio_output=1, tier="priority")),
-    ({"usage": {**P, **C, "prompt_tokens_details": None}, "service_tier": "default"}, Usage(9, 4)),
+    ({"usage": {**P, **C, "prompt_tokens_details": None}, "service_tier": "default"}, Usage(9, 4, tier="default")),
     ({"usage": {**P, **C, "prompt_cache_hit_tokens": 3}}, Usage(9, 4, 3)),
     ({"usage": {**P, **C, "num_cached_tokens": 3}}, Usage(9, 4, 3)),
     ({"x_groq": {"usage": {**P, **C}}}, Usage(9, 4)),

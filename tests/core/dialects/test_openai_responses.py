@@ -157,7 +157,7 @@ def test_usage_stands_in_the_last_event(kind: str) -> None:
         {"type": "response.created", "response": {"usage": None}},
         {"type": "response.output_text.delta", "delta": "Hello"},
         {"type": "response.output_text.done", "text": "Hello"},
-        {"type": f"response.{kind}", "response": {"usage": REPORT, "service_tier": "default"}},
+        {"type": f"response.{kind}", "response": {"usage": REPORT, "service_tier": "auto"}},
     ]
     stream = b"".join(b"event: x\ndata: " + json.dumps(event).encode() + b"\n\n" for event in events)
     headers = {"content-type": "text/event-stream"}

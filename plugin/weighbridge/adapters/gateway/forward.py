@@ -100,25 +100,30 @@ class Forwarder:
     async def _stream(
         self, response: aiohttp.ClientResponse, receive: Receive, send: Send, passage: Passage | None
     ) -> None:
-        gone = asyncio.Event()
+        gone: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         patience = asyncio.timeout(None)
-        watch = asyncio.ensure_future(self._watch(receive, gone, patience))
+        watch = asyncio.ensure_future(self._watch(receive, gone, patience, passage))
         try:
             async with patience:
                 async for chunk in response.content.iter_any():
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    if gone.done() and passage is not None and passage.seen() > gone.result():
+                        return _cut(passage, "the client left")
         except UNANSWERED as error:
             # The status is out already: all that is left is to break off as the provider did.
-            return _cut(passage, "the client left" if gone.is_set() else f"the provider broke off ({_named(error)})")
+            return _cut(passage, "the client left" if gone.done() else f"the provider broke off ({_named(error)})")
         finally:
             watch.cancel()
         await send({"type": "http.response.body", "body": b""})
 
-    async def _watch(self, receive: Receive, gone: asyncio.Event, patience: asyncio.Timeout) -> None:
-        """Once the client has left: read on for what the provider reports, no longer than agreed."""
+    async def _watch(
+        self, receive: Receive, gone: asyncio.Future[int], patience: asyncio.Timeout, passage: Passage | None
+    ) -> None:
+        """Once the client has left: read on for what the provider reports, no longer than agreed.  `gone` is
+        told how many tokens may have gone by in the end."""
         while (await receive())["type"] != "http.disconnect":
             continue
-        gone.set()
+        gone.set_result(self._streams.drain_tokens + (passage.seen() if passage is not None else 0))
         seconds = self._streams.drain_seconds if self._streams.on_disconnect == "drain" else 0
         patience.reschedule(asyncio.get_running_loop().time() + seconds)
 

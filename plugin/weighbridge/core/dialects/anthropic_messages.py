@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from weighbridge.core.dialects import anthropic_blocks as blocks
+from weighbridge.core.dialects import anthropic_closing
 from weighbridge.core.dialects.answer import meter
 from weighbridge.core.dialects.anthropic_usage import READER, usage
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
@@ -223,6 +224,7 @@ DIALECT = Dialect(
     usage=usage,
     meter=_meter,
     amend=amend,
+    closing=anthropic_closing.Message,
     refusal=refusal,
     count_reply=lambda tokens: {"input_tokens": tokens},
     parse_count=parse_count,

@@ -10,7 +10,7 @@ from typing import Any
 from weighbridge.core.dialects.answer import Reader, amount, inner, keys
 from weighbridge.core.model import Json, Usage
 
-_TIERS: Mapping[str, str] = {"priority": "priority", "batch": "batch"}
+_TIERS: Mapping[str, str] = {"priority": "priority", "batch": "batch", "standard": "standard"}
 
 
 def usage(answer: Json) -> Usage | None:
@@ -40,6 +40,7 @@ def _usage(found: Mapping[str, Any]) -> Usage:
         cache_write_1h=an_hour,
         reasoning=_count(inner(found, "output_tokens_details"), "thinking_tokens"),
         tier=_TIERS.get(str(found.get("service_tier")), ""),
+        searches=_count(inner(found, "server_tool_use"), "web_search_requests"),
     )
 
 
@@ -66,6 +67,7 @@ def _spelled(known: Usage) -> dict[str, Json]:
         "cache_creation": {"ephemeral_1h_input_tokens": known.cache_write_1h},
         "output_tokens_details": {"thinking_tokens": known.reasoning},
         "service_tier": known.tier,
+        "server_tool_use": {"web_search_requests": known.searches},
     }
 
 

@@ -47,6 +47,17 @@ class Meter(Protocol):
         An answer that is whole but carries no usage is a CutOff ("no usage reported") too."""
 
 
+class Closing(Protocol):
+    """What one streamed answer has begun, and so has to end."""
+
+    def hear(self, event: Mapping[str, Any]) -> None:
+        """Note what an event begins or ends."""
+
+    def say(self, used: Usage) -> list[Json]:
+        """The events that are missing for an answer cut short by its limit of tokens; what is no object
+        is sent as it is.  Nothing where it has ended already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """One wire format."""
@@ -64,6 +75,8 @@ class Dialect:
     """A refusal's body in the provider's own words, with the machine-readable part in it."""
     count_reply: Callable[[int], Json]
     """The answer of the provider's count route."""
+    closing: Callable[[Call], Closing] | None = None
+    """How a streamed answer to this call is brought to its end by us; None: it can only break off."""
     parse_count: Callable[[RawCall], Call] | None = None
     """`parse` for bodies of the count route, where they differ; None where they do not."""
 

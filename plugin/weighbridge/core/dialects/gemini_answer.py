@@ -28,6 +28,11 @@ def tier(word: str) -> str:
     return _TIERS.get(word.lower().removeprefix("service_tier_"), "")
 
 
+def _served(word: Json) -> str:
+    """The tier an answer names, the standard one too: it may be another than was asked for."""
+    return (tier(word) or "standard") if isinstance(word, str) else ""
+
+
 def usage(event: Json) -> Usage | None:
     """Usage of a whole answer, or of one chunk.  Counts of zero are left out by the provider."""
     if not isinstance(event, Mapping):
@@ -44,8 +49,21 @@ def usage(event: Json) -> Usage | None:
         audio_input=_audio(found, "promptTokensDetails"),
         audio_output=_audio(found, "candidatesTokensDetails"),
         tool_input=amount(found, "toolUsePromptTokenCount") or 0,
-        tier=tier(str(found.get("serviceTier") or found.get("trafficType"))),
+        tier=_served(found.get("serviceTier") or found.get("trafficType")),
+        searches=_searches(event),
     )
+
+
+def _searches(event: Mapping[str, Any]) -> int:
+    """Queries that an answer is grounded in: before Gemini 3 all of a prompt's are billed as one."""
+    found = event.get("candidates")
+    rows = (
+        [inner(row, "groundingMetadata") for row in found if isinstance(row, Mapping)]
+        if isinstance(found, list)
+        else []
+    )
+    queries = sum(len(row["webSearchQueries"]) for row in rows if isinstance(row.get("webSearchQueries"), list))
+    return queries if str(event.get("modelVersion")).startswith("gemini-3") else min(1, queries)
 
 
 def _audio(found: Mapping[str, Any], key: str) -> int:
@@ -81,6 +99,7 @@ class Candidates:
             audio_output=fresh.audio_output or known.audio_output,
             tool_input=fresh.tool_input or known.tool_input,
             tier=fresh.tier or known.tier,
+            searches=max(fresh.searches, known.searches),
         )
 
     def final(self, event: Mapping[str, Any]) -> bool:

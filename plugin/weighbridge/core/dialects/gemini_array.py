@@ -41,6 +41,11 @@ class JsonArray:
         """Bytes of elements too long to be kept."""
 
     @property
+    def between(self) -> bool:
+        """No element is under way."""
+        return self._depth == 0
+
+    @property
     def rest(self) -> bytes:
         """The unfinished last element, as far as it came."""
         return bytes(self._element)

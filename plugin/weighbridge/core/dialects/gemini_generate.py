@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from weighbridge.core.dialects import gemini_closing
 from weighbridge.core.dialects.base import Amendment, Dialect
 from weighbridge.core.dialects.body import decode, expect, malformed, model_of, need, positive_int, rfc3339, want
 from weighbridge.core.dialects.gemini_answer import meter, tier, usage
@@ -215,6 +216,7 @@ DIALECT = Dialect(
     usage=usage,
     meter=meter,
     amend=amend,
+    closing=gemini_closing.Candidates,
     refusal=refusal,
     count_reply=lambda tokens: {"totalTokens": tokens},
     parse_count=parse_count,

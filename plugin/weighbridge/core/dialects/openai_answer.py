@@ -40,8 +40,25 @@ def usage(answer: Json) -> Usage | None:
         reasoning=amount(outs, "reasoning_tokens") or 0,
         audio_input=amount(ins, "audio_tokens") or 0,
         audio_output=amount(outs, "audio_tokens") or 0,
-        tier=tier(holder.get("service_tier")),
+        tier=_served(holder.get("service_tier")),
+        searches=_searches(holder),
     )
+
+
+def _searches(answer: Mapping[str, Any]) -> int:
+    """Items of a response, and the models of chat that search for every answer."""
+    items = answer.get("output")
+    made = [item for item in items if _is_search(item)] if isinstance(items, list) else []
+    return len(made) or int("-search-preview" in str(answer.get("model")))
+
+
+def _is_search(item: Json) -> bool:
+    return isinstance(item, Mapping) and item.get("type") == "web_search_call" and item.get("status") != "failed"
+
+
+def _served(word: Json) -> str:
+    """The tier an answer names, the standard one too: it may be another than was asked for."""
+    return word if isinstance(word, str) and word != "auto" else ""
 
 
 def tier(word: Json) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from weighbridge.core.dialects import openai_answer, openai_refusal, openai_tools
+from weighbridge.core.dialects import openai_answer, openai_closing, openai_refusal, openai_tools
 from weighbridge.core.dialects.answer import Reader, keys, meter
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
 from weighbridge.core.dialects.body import (
@@ -233,6 +233,7 @@ DIALECT = Dialect(
     usage=openai_answer.usage,
     meter=watch,
     amend=amend,
+    closing=openai_closing.chat,
     refusal=openai_refusal.refusal,
     count_reply=openai_refusal.count_reply,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from weighbridge.core.dialects import openai_answer, openai_refusal
+from weighbridge.core.dialects import openai_answer, openai_closing, openai_refusal
 from weighbridge.core.dialects.answer import Reader, keys, meter
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
 from weighbridge.core.dialects.body import decode, model_of, positive_int, want
@@ -67,6 +67,7 @@ DIALECT = Dialect(
     usage=openai_answer.usage,
     meter=watch,
     amend=amend,
+    closing=openai_closing.completions,
     refusal=openai_refusal.refusal,
     count_reply=openai_refusal.count_reply,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from weighbridge.core.dialects import openai_answer, openai_items, openai_refusal, openai_tools
+from weighbridge.core.dialects import openai_answer, openai_closing, openai_items, openai_refusal, openai_tools
 from weighbridge.core.dialects.answer import Reader, keys, meter
 from weighbridge.core.dialects.base import Amendment, Dialect, Meter
 from weighbridge.core.dialects.body import decode, model_of, positive_int, want
@@ -121,6 +121,7 @@ DIALECT = Dialect(
     usage=openai_answer.usage,
     meter=watch,
     amend=amend,
+    closing=openai_closing.Responses,
     refusal=openai_refusal.refusal,
     count_reply=count_reply,
 )

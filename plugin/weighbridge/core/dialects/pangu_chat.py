@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from weighbridge.core.dialects import openai_answer, openai_chat, openai_refusal
+from weighbridge.core.dialects import openai_answer, openai_chat, openai_closing, openai_refusal
 from weighbridge.core.dialects.base import Amendment, Dialect
 from weighbridge.core.dialects.body import decode, expect, malformed, model_of, need, want
 from weighbridge.core.dialects.splice import splice
@@ -52,6 +52,7 @@ DIALECT = Dialect(
     usage=openai_answer.usage,
     meter=openai_chat.watch,
     amend=amend,
+    closing=openai_closing.chat,
     refusal=openai_refusal.refusal,
     count_reply=count_reply,
     parse_count=parse_count,

@@ -54,6 +54,11 @@ class Events:
         """Nothing is held back: the next byte begins an event."""
         return not self._buffer
 
+    @property
+    def held(self) -> int:
+        """Bytes held back."""
+        return len(self._buffer)
+
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that are complete with this chunk."""
         self._buffer += chunk
