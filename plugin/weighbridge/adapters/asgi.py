@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import re
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
@@ -22,12 +21,11 @@ from weighbridge.adapters.intake import Body, read_body
 from weighbridge.core import reply
 from weighbridge.core.admission import Ticket
 from weighbridge.core.dialects import DIALECTS, Route, route
-from weighbridge.core.dialects.base import AS_SENT, Dialect, Meter
-from weighbridge.core.dialects.curtain import Curtain, curtain
+from weighbridge.core.dialects.base import AS_SENT, Dialect
+from weighbridge.core.dialects.routes import MEANT, renamed
 from weighbridge.core.errors import Refused
-from weighbridge.core.extension import Coverage
-from weighbridge.core.model import Call, CutOff, Ending, NeverSent, Principal, RawCall
-from weighbridge.core.settlement import conservative, written
+from weighbridge.core.model import CutOff, Ending, NeverSent, Principal, RawCall
+from weighbridge.core.outbound import EXHAUSTED, Outbound, alters
 from weighbridge.guard import AsyncGuard
 from weighbridge.settings import Settings, load
 
@@ -38,9 +36,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Identify = Callable[[Scope], Principal | Awaitable[Principal]]
 
-EXHAUSTED: Final = "the budget ran out while it was answered"
-MEANT: Final = (b"anthropic-version", b"anthropic-beta")
-"""Request headers that change what a body means."""
+MEANT_HERE: Final = frozenset(name.encode() for name in MEANT)
 
 
 class Exhausted(OSError):
@@ -131,9 +127,7 @@ class Exchange:
         self.scope = scope
         self.receive = receive
         self.send = send
-        self.meter: Meter | None = None
-        self.coverage: Coverage | None = None
-        self.curtain: Curtain | None = None
+        self.out: Outbound | None = None
         self.status = 0
         self.complete = False
         self.headers: dict[str, str] = {}
@@ -153,20 +147,20 @@ class Exchange:
             ticket = await guard.open(raw)
         except Refused as error:
             return await answer(self.send, reply.refused(error, self.dialect, uuid.uuid4().hex))
-        self.gate.backstage.watch(guard, ticket)
-        passage, coverage = Passage(ticket), Coverage(ticket)
-        passage.seen = lambda: written(self.meter.seen()) if self.meter is not None else 0
-        if ticket.covered < ticket.units:
-            self.coverage = coverage
+        guard.keeper.watch(ticket)
+        passage = Passage(ticket)
+        passage.seen = lambda: self.out.written if self.out is not None else 0
         try:
             await self._pass_on(guard, passage, body)
         except BaseException as error:
             passage.cut = passage.cut or f"{type(error).__name__} while answering"
             # What the app made of our own breaking off is no error of its own.
-            if passage.cut != EXHAUSTED or not isinstance(error, Exception):
+            ours = self.out is not None and self.out.exhausted
+            if not ours or not isinstance(error, Exception):
                 raise
         finally:
-            self.gate.backstage.close(guard, coverage.ticket, self._ending(passage))
+            ended = ticket if self.out is None else self.out.ticket
+            self.gate.backstage.close(guard, ended, self._ending(passage))
 
     async def _who(self) -> Principal:
         found = self.gate.identify(self.scope)
@@ -180,75 +174,62 @@ class Exchange:
             body = body.replaced(self.dialect.amend(ticket.weighed.body, call, amendment))
         self.headers = reply.admitted(ticket)
         scope = {**self.scope, "headers": body.headers(self.scope["headers"]), "weighbridge": passage}
-        if amendment.ask_usage or (self.coverage is not None and self.coverage.cuts):
-            # The usage event asked for is taken out again, an end may be put in: a compressed stream forbids both.
+        if alters(ticket):
             scope["headers"] = [item for item in scope["headers"] if item[0] != b"accept-encoding"]
-        renamed = ticket.weighed.detour.model
-        if renamed is not None and self.path.model is not None:
-            scope.update(_renamed(self.scope, self.path.model, renamed))
-        await self.gate.app(scope, body.replay(self.receive), self._metered(guard, passage))
+        other = ticket.weighed.detour.model
+        if other is not None and self.path.model is not None:
+            path = renamed(self.scope["path"], self.path.model, other)
+            scope.update(path=path, raw_path=quote(path, safe="/:").encode())
+        await self.gate.app(scope, body.replay(self.receive), self._metered(guard, ticket))
 
-    def _metered(self, guard: AsyncGuard, passage: Passage) -> Send:
+    def _metered(self, guard: AsyncGuard, ticket: Ticket) -> Send:
         async def relay(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = self._started(passage.ticket.call, message)
-            elif message["type"] == "http.response.body" and self.meter is not None:
-                message = self._curtained(self._metered_body(self.meter, message))
+                message = self._started(ticket, message)
+            elif message["type"] == "http.response.body" and self.out is not None:
+                message = self._weighed(self.out, message)
             await self.send(message)
-            if self.coverage is not None and self.meter is not None and not self.complete:
-                await self._cover(guard, self.coverage, self.meter, passage)
+            if self.out is not None:
+                await self._cover(guard, self.out)
 
         return relay
 
-    async def _cover(self, guard: AsyncGuard, coverage: Coverage, meter: Meter, passage: Passage) -> None:
-        """Hold for more of the answer ahead of need.  Raises Exhausted where it has to end here, and once
-        the client has its last words."""
-        seen = meter.seen()
-        more = coverage.due(written(seen))
+    async def _cover(self, guard: AsyncGuard, out: Outbound) -> None:
+        """Hold for more of the answer ahead of need.  Raises Exhausted where it ends here."""
+        more = out.due()
         if more is not None:
-            self.gate.backstage.extend(guard, coverage, more)
-        if not passage.cut and coverage.spent(written(seen)):
-            passage.cut = EXHAUSTED
-            last = self.curtain.fall(conservative(coverage.ticket, seen)) if self.curtain is not None else b""
-            if self.curtain is not None and self.curtain.fallen:
-                await self.send({"type": "http.response.body", "body": last})
-        if passage.cut == EXHAUSTED and (self.curtain is None or self.curtain.fallen):
+            self.gate.backstage.extend(guard, out, more)
+        last = out.stop()
+        if last is not None:
+            await self.send({"type": "http.response.body", "body": last})
+        if out.ended:
             raise Exhausted(EXHAUSTED)
 
-    def _curtained(self, message: Message) -> Message:
-        """The message, with the last words in it where the answer ends here."""
-        if self.curtain is None:
-            return message
-        if self.curtain.fallen:
-            raise Exhausted(EXHAUSTED)
-        passed = self.curtain.feed(message.get("body", b""))
-        return {**message, "body": passed, "more_body": False} if self.curtain.fallen else message
-
-    def _started(self, call: Call, message: Message) -> Message:
+    def _started(self, ticket: Ticket, message: Message) -> Message:
         self.status = message["status"]
         headers = [(name.lower(), value) for name, value in message.get("headers", ())]
         if self.status < 400:
-            names = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
-            self.meter = self.dialect.meter(call, names)
-            if self.coverage is not None and self.coverage.cuts:
-                self.curtain = curtain(self.dialect.closing, call, names)
-        if call.stream and (not call.wants_usage or self.curtain is not None):
-            # Something may be taken out or put in: a length announced by the app would be wrong.
+            self.out = Outbound(ticket, {name.decode("latin-1"): value.decode("latin-1") for name, value in headers})
+        if alters(ticket):
             headers = [(name, value) for name, value in headers if name != b"content-length"]
         ours = [(name.encode(), value.encode("latin-1")) for name, value in self.headers.items()]
         return {**message, "headers": headers + ours}
 
-    def _metered_body(self, meter: Meter, message: Message) -> Message:
+    def _weighed(self, out: Outbound, message: Message) -> Message:
+        if out.ended:
+            raise Exhausted(EXHAUSTED)
         chunk = message.get("body", b"")
-        passed = meter.feed(chunk) if chunk else b""
+        passed = out.feed(chunk)
         if not message.get("more_body", False):
             self.complete = True
-            passed += meter.finish()
+            passed += out.finish()
+        if out.told:
+            return {**message, "body": passed, "more_body": False}
         return message if passed is chunk else {**message, "body": passed}
 
     def _ending(self, passage: Passage) -> Ending:
-        if self.meter is not None:
-            return self.meter.ending(passage.cut or ("" if self.complete else "the answer broke off"))
+        if self.out is not None:
+            return self.out.ending(passage.cut or ("" if self.complete else "the answer broke off"))
         if self.status >= 400 and not passage.cut:
             return NeverSent(f"answered {self.status}")
         return CutOff(passage.cut or "no answer") if passage.sent else NeverSent(passage.cut)
@@ -262,15 +243,8 @@ async def answer(send: Send, ours: reply.Reply) -> None:
     await send({"type": "http.response.body", "body": ours.body})
 
 
-def _renamed(scope: Scope, old: str, new: str) -> dict[str, Any]:
-    """A path that names another model."""
-    named = re.escape(old)
-    path = re.sub(f"(?<=/deployments)/{named}(?=/)|/{named}(?=:)", lambda _: f"/{new}", scope["path"], count=1)
-    return {"path": path, "raw_path": quote(path, safe="/:").encode()}
-
-
 def _meant(scope: Scope) -> dict[str, str]:
-    return {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in MEANT}
+    return {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in MEANT_HERE}
 
 
 def _query(scope: Scope) -> str:
