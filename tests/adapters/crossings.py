@@ -25,6 +25,12 @@ from weighbridge.guard import AsyncGuard, Guard
 from weighbridge.hooks import Event
 from weighbridge.ledger.memory import AsyncMemoryStore, MemoryStore
 
+USUAL = 20
+"""Answers of the usual length, after which that is what is expected."""
+ROOM = 120
+"""Tokens left behind them."""
+GROWN = USUAL * ANSWER + ROOM
+GROWING: dict[str, Any] = {"window": "lifetime", "hold": "observed", "on_exhausted": "cut"}
 POLICIES: dict[str, Any] = {
     "policies": [
         {"name": "all-free", "match": {"team": "free"}, "limit": {"usd": 1000}, "window": "month"},
@@ -34,6 +40,8 @@ POLICIES: dict[str, Any] = {
         {"name": "all-narrow", "match": {"team": "narrow"}, "limit": {"output_tokens": 50}, "window": "lifetime"},
         {"name": "all-rerouted", "match": {"team": "rerouted"},
          "context": {"max_input_tokens": 2, "on_exceed": "reroute gemini-2.5-flash-lite"}},
+        {"name": "all-roomy", "match": {"team": "roomy"}, "limit": {"output_tokens": 10_000}, **GROWING},
+        {"name": "all-grown", "match": {"team": "grown"}, "limit": {"output_tokens": GROWN}, **GROWING},
         {"name": "all-short", "match": {"team": "short"}, "context": {"max_input_tokens": 50}},
         {"name": "runs", "match": {"tag.run": "capped"}, "limit": {"requests": 1}, "window": "lifetime"},
     ],
