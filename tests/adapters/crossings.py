@@ -17,6 +17,7 @@ from gateway.upstream import Upstream, serving, until
 from weighbridge import wiring
 from weighbridge.adapters import httpx as over_httpx
 from weighbridge.adapters import httpx2 as over_httpx2
+from weighbridge.core.counting.answered import FRAMES
 from weighbridge.core.ledger import Entries, Entry, OpenHolds
 from weighbridge.core.policy import parse, shelf
 from weighbridge.core.shelves import Put
@@ -25,6 +26,8 @@ from weighbridge.guard import AsyncGuard, Guard
 from weighbridge.hooks import Event
 from weighbridge.ledger.memory import AsyncMemoryStore, MemoryStore
 
+FRAME = FRAMES["openai"].answer
+"""What is charged of an answer that broke off, beside its text."""
 USUAL = 20
 """Answers of the usual length, after which that is what is expected."""
 ROOM = 120
