@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from weighbridge.core.catalogue import Catalogue
+from weighbridge.core.endings import REASONS
 from weighbridge.core.errors import Refused
 from weighbridge.core.ledger import Entries, Entry, OpenHolds, Renew
 from weighbridge.core.model import Principal, RawCall, Usage
@@ -22,6 +23,7 @@ from weighbridge.guard import AsyncGuard, Guard
 from weighbridge.holding import UNREPORTED, Held, async_held, held
 from weighbridge.ledger.memory import AsyncMemoryStore, MemoryStore
 
+WHOLE = REASONS["nothing"]
 NOON = 1_790_000_000_000
 ROW = {"max_input_tokens": 1000, "max_output_tokens": 100, "input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6}
 POLICY = {"name": "all", "match": {"team": "*"}, "limit": {"output_tokens": 500}, "window": "lifetime", "per": ["team"]}
@@ -105,7 +107,7 @@ def test_not_reported_is_charged_in_full(guard: Guard, store: Seeing, stream: bo
     with guard.hold(call(stream=stream)):
         pass
     entry = store.only()
-    assert (entry.ending, entry.output) == (f"cut off: {UNREPORTED}", 50)
+    assert (entry.ending, entry.output) == (f"cut off: {UNREPORTED}{'' if stream else WHOLE}", 50)
     assert entry.input > 0
 
 
@@ -127,8 +129,8 @@ def _reported(ticket: Held) -> None:
 
 
 ERRORS = {
-    "nothing known": (_silent, ("cut off: OSError before anybody reported", 50)),
-    "some seen": (_saw, ("cut off: OSError before anybody reported", 17)),
+    "nothing known": (_silent, (f"cut off: OSError before anybody reported{WHOLE}", 50)),
+    "some seen": (_saw, ("cut off: OSError before anybody reported", 18)),
     "reported before": (_reported, ("reported", 3)),
     "never sent": (_unsent, None),
 }
@@ -172,7 +174,7 @@ def test_clamped(guard: Guard) -> None:
 def test_an_answer_without_usage_is_no_report(guard: Guard, store: Seeing) -> None:
     with guard.hold(call()) as ticket, pytest.raises(ValueError, match="openai-chat"):
         ticket.report({"choices": []})
-    assert store.only().ending == f"cut off: {UNREPORTED}"
+    assert store.only().ending == f"cut off: {UNREPORTED}{WHOLE}"
 
 
 def test_decorated(guard: Guard, store: Seeing) -> None:

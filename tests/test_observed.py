@@ -92,7 +92,7 @@ class Budget:
             return False
         more = coverage.due(agent.seen)
         if more is not None:
-            coverage.answered(self.guard.extend(coverage.ticket, more.units))
+            coverage.answered(self.guard.extend(more))
         if coverage.spent(agent.seen):
             self.guard.close(coverage.ticket, CutOff("exhausted", None, 0, agent.seen))
             return False

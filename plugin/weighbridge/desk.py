@@ -18,7 +18,7 @@ from weighbridge.core.errors import Refused, StoreError, StoreUnavailable, Weigh
 from weighbridge.core.flow import Flow, Pause, heavy
 from weighbridge.core.grant import WORST_CASE, decide
 from weighbridge.core.history import Recall
-from weighbridge.core.ledger import Moved, Peek, Renew, Settle, Settled, Verb
+from weighbridge.core.ledger import Ended, Extend, Granted, Moved, Peek, Renew, Settle, Settled, Short, Verb
 from weighbridge.core.model import CutOff, Ending, RawCall
 from weighbridge.core.policy import context
 from weighbridge.core.policy.model import Rules
@@ -175,6 +175,14 @@ class Desk:
         if ticket.local:
             return self._outage.renew(ticket, self.lease_ms)
         return (yield from self._outage.asking(Renew(ticket.id, self.lease_ms)))
+
+    def extending(self, more: Extend) -> Flow[Granted | Short | Ended | None]:
+        """Hold for more of a running stream.  None: the store did not answer; it goes on as far as it is
+        held for, and asks again."""
+        try:
+            return (yield from self._outage.asking(more))
+        except StoreError:
+            return None
 
     def asking(self, verb: Verb[T]) -> Flow[T]:
         """Put any verb to the store, unless it did not answer a moment ago.  Raises StoreError."""

@@ -35,7 +35,8 @@ class Guard:
         self.desk = desk
         self.store = store
         self._wire = Wire()
-        self._keeper = Keeper(self.renew, desk.lease_ms)
+        self.keeper = Keeper(self.renew, desk.lease_ms)
+        """Of the leases of open calls."""
 
     def open(self, raw: RawCall) -> Ticket:
         """Weigh, decide and hold.  Raises Refused."""
@@ -47,7 +48,7 @@ class Guard:
 
     def hold(self, raw: RawCall) -> Hold:
         """`with guard.hold(raw) as ticket:` holds, and settles what `ticket.report(usage)` was told."""
-        return Hold(self, raw, self._keeper)
+        return Hold(self, raw, self.keeper)
 
     def check(self, raw: RawCall) -> Ticket:
         """The ticket `open` would give, holding nothing.  Raises Refused."""
@@ -61,9 +62,9 @@ class Guard:
         """Lengthen a running call's lease.  False: its hold is no longer open."""
         return self._drive(self.desk.renewing(ticket))
 
-    def extend(self, ticket: Ticket, units: int) -> Granted | Short | Ended:
-        """Hold for up to `units` output tokens of a running stream (see `core.extension`)."""
-        return self.ask(Extend(ticket.id, ticket.holds, units))
+    def extend(self, more: Extend) -> Granted | Short | Ended | None:
+        """Hold for more of a running stream (see `core.outbound`).  None: the store did not answer."""
+        return self._drive(self.desk.extending(more))
 
     def ask(self, verb: Verb[T]) -> T:
         """Any verb's answer; at once StoreUnavailable where the store did not answer a moment ago."""
@@ -116,7 +117,8 @@ class AsyncGuard:
         self.desk = desk
         self.store = store
         self._wire = AsyncWire()
-        self._keeper = AsyncKeeper(self.renew, desk.lease_ms)
+        self.keeper = AsyncKeeper(self.renew, desk.lease_ms)
+        """Of the leases of open calls."""
         self._releases: set[asyncio.Task[Settled]] = set()
 
     async def open(self, raw: RawCall) -> Ticket:
@@ -129,7 +131,7 @@ class AsyncGuard:
 
     def hold(self, raw: RawCall) -> AsyncHold:
         """`async with guard.hold(raw) as ticket:` holds, and settles what `ticket.report(usage)` was told."""
-        return AsyncHold(self, raw, self._keeper)
+        return AsyncHold(self, raw, self.keeper)
 
     async def check(self, raw: RawCall) -> Ticket:
         """The ticket `open` would give, holding nothing.  Raises Refused."""
@@ -143,9 +145,9 @@ class AsyncGuard:
         """Lengthen a running call's lease.  False: its hold is no longer open."""
         return await self._drive(self.desk.renewing(ticket))
 
-    async def extend(self, ticket: Ticket, units: int) -> Granted | Short | Ended:
-        """Hold for up to `units` output tokens of a running stream (see `core.extension`)."""
-        return await self.ask(Extend(ticket.id, ticket.holds, units))
+    async def extend(self, more: Extend) -> Granted | Short | Ended | None:
+        """Hold for more of a running stream (see `core.outbound`).  None: the store did not answer."""
+        return await self._drive(self.desk.extending(more))
 
     async def ask(self, verb: Verb[T]) -> T:
         """Any verb's answer; at once StoreUnavailable where the store did not answer a moment ago."""

@@ -12,6 +12,7 @@ out says so (`ticket.unsent()`) and costs nothing.
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -20,6 +21,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from weighbridge.core.admission import Ticket
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.base import AS_SENT, Amendment
+from weighbridge.core.dialects.sample import Sample
 from weighbridge.core.errors import StoreError
 from weighbridge.core.ledger import Settled
 from weighbridge.core.model import Call, CutOff, Ending, NeverSent, RawCall, Reported, Usage
@@ -59,6 +61,7 @@ class Held:
         self._usage: Usage | None = None
         self._unsent: str | None = None
         self._seen = 0
+        self._sample = Sample()
 
     @property
     def id(self) -> str:
@@ -92,7 +95,9 @@ class Held:
 
     def saw(self, text: str) -> None:
         """A piece of generated text that came: what a call that breaks off is charged for."""
-        self._seen += len(text.encode())
+        piece = json.dumps(text, ensure_ascii=False)[1:-1].encode(errors="replace")
+        self._seen += len(piece)
+        self._sample.add(piece)
 
     def unsent(self, why: str = "never sent") -> None:
         """The call did not reach the provider: nothing is charged, unless something is reported."""
@@ -106,7 +111,8 @@ class Held:
             return NeverSent(self._unsent)
         reason = UNREPORTED if error is None else f"{type(error).__name__} before anybody reported"
         if error is not None and self._seen:
-            return CutOff(reason, seen_bytes=self._seen)
+            text, size = self._sample.text()
+            return CutOff(reason, seen_bytes=self._seen, text=text, text_bytes=size)
         # Nothing says it cost less than what was held for it.
         return CutOff(reason, Usage(output=self.ticket.units), self._seen)
 

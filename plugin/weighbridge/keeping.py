@@ -71,6 +71,7 @@ class AsyncKeeper:
         self._open: dict[str, Ticket] = {}
         # Not cancelled with the last call and set again with the next: cancelled timers pile up in the loop.
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._round: asyncio.Task[None] | None = None
 
     def watch(self, ticket: Ticket) -> None:
@@ -79,7 +80,9 @@ class AsyncKeeper:
             return
         self._open[ticket.id] = ticket
         loop = asyncio.get_running_loop()
-        if self._timer is None or self._timer.when() < loop.time() - self._pause:
+        # A program may end one loop and begin another, and the timer went with the first.
+        if self._timer is None or self._loop is not loop:
+            self._loop = loop
             self._timer = loop.call_later(self._pause, self._due)
 
     def let_go(self, ticket: Ticket) -> None:

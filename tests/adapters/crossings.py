@@ -17,6 +17,7 @@ from gateway.upstream import Upstream, serving, until
 from weighbridge import wiring
 from weighbridge.adapters import httpx as over_httpx
 from weighbridge.adapters import httpx2 as over_httpx2
+from weighbridge.core.counting.answered import FRAMES
 from weighbridge.core.ledger import Entries, Entry, OpenHolds
 from weighbridge.core.policy import parse, shelf
 from weighbridge.core.shelves import Put
@@ -25,6 +26,14 @@ from weighbridge.guard import AsyncGuard, Guard
 from weighbridge.hooks import Event
 from weighbridge.ledger.memory import AsyncMemoryStore, MemoryStore
 
+FRAME = FRAMES["openai"].answer
+"""What is charged of an answer that broke off, beside its text."""
+USUAL = 20
+"""Answers of the usual length, after which that is what is expected."""
+ROOM = 120
+"""Tokens left behind them."""
+GROWN = USUAL * ANSWER + ROOM
+GROWING: dict[str, Any] = {"window": "lifetime", "hold": "observed", "on_exhausted": "cut"}
 POLICIES: dict[str, Any] = {
     "policies": [
         {"name": "all-free", "match": {"team": "free"}, "limit": {"usd": 1000}, "window": "month"},
@@ -34,6 +43,8 @@ POLICIES: dict[str, Any] = {
         {"name": "all-narrow", "match": {"team": "narrow"}, "limit": {"output_tokens": 50}, "window": "lifetime"},
         {"name": "all-rerouted", "match": {"team": "rerouted"},
          "context": {"max_input_tokens": 2, "on_exceed": "reroute gemini-2.5-flash-lite"}},
+        {"name": "all-roomy", "match": {"team": "roomy"}, "limit": {"output_tokens": 10_000}, **GROWING},
+        {"name": "all-grown", "match": {"team": "grown"}, "limit": {"output_tokens": GROWN}, **GROWING},
         {"name": "all-short", "match": {"team": "short"}, "context": {"max_input_tokens": 50}},
         {"name": "runs", "match": {"tag.run": "capped"}, "limit": {"requests": 1}, "window": "lifetime"},
     ],

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from adapters.crossings import CHAT, CHAT_PATH, CHUNKS, LIBRARIES, STREAM, USAGE_CHUNK, Yard
+from adapters.crossings import CHAT, CHAT_PATH, CHUNKS, FRAME, LIBRARIES, STREAM, USAGE_CHUNK, Yard
 from gateway.provider import ANSWER, TEXT
 from gateway.upstream import SILENCE, TAPE_HEADER, Answer, Break, Wait
+from weighbridge.core.endings import REASONS
 from weighbridge.core.errors import StoreUnavailable
 from weighbridge.core.ledger import Entries, OpenHolds, Settle
 
@@ -73,7 +74,7 @@ async def test_left_early(over: AsyncOver, at: Yard, monkeypatch: pytest.MonkeyP
             await anext(answer.aiter_raw())
         let_go.set()
     entry = at.entry(answer)
-    told = {"drain": ("reported", ANSWER), "count": ("cut off: the client left", 1)}
+    told = {"drain": ("reported", ANSWER), "count": ("cut off: the client left", 1 + FRAME)}
     assert (entry.ending, entry.output) == told[on_disconnect]
 
 
@@ -104,7 +105,7 @@ async def test_cancelled_while_it_streams(over: AsyncOver, at: Yard) -> None:
             await asking
     let_go.set()
     (entry,) = at.entries()
-    assert (entry.ending, entry.output) == ("cut off: the answer broke off (CancelledError)", 1)
+    assert (entry.ending, entry.output) == ("cut off: the answer broke off (CancelledError)", 1 + FRAME)
     assert not at.store.run(OpenHolds())
 
 
@@ -122,7 +123,10 @@ async def test_nobody_waited_for_the_answer(over: AsyncOver, at: Yard) -> None:
                 await client.post(CHAT_PATH, json={**CHAT, "max_tokens": 64})
     let_go.set()
     (entry,) = at.entries()
-    assert (entry.ending, entry.output) == ("cut off: no answer from the provider (CancelledError)", 64)
+    assert (entry.ending, entry.output) == (
+        f"cut off: no answer from the provider (CancelledError){REASONS['nothing']}",
+        64,
+    )
 
 
 async def test_left_unread_is_drained_when_it_is_forgotten(over: AsyncOver, at: Yard) -> None:
@@ -172,7 +176,7 @@ async def test_the_provider_fails(over: AsyncOver, at: Yard, name: str) -> None:
         else:
             with pytest.raises(client.library.RemoteProtocolError):
                 await asked
-    assert [entry.output for entry in at.entries()] == ([3] if name == "broken" else [])
+    assert [entry.output for entry in at.entries()] == ([3 + FRAME] if name == "broken" else [])
     assert not at.store.run(OpenHolds())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.crossings import CHAT, CHAT_PATH, CHUNKS, LIBRARIES, STREAM, USAGE_CHUNK, Over, Yard, yard
+from adapters.crossings import CHAT, CHAT_PATH, CHUNKS, FRAME, LIBRARIES, STREAM, USAGE_CHUNK, Over, Yard, yard
 from gateway.provider import ANSWER
 from gateway.upstream import SILENCE, TAPE_HEADER, Answer, Break, Pause, Seen, Wait, until
 from weighbridge.core.ledger import OpenHolds
@@ -65,7 +65,7 @@ def test_a_stream_that_breaks_off_costs_what_was_seen(over: Over, at: Yard) -> N
                 got += piece
     assert got == b"".join(CHUNKS[:2])
     entry = at.entry(answer)
-    assert (entry.ending, entry.output) == ("cut off: the answer broke off (RemoteProtocolError)", 3)
+    assert (entry.ending, entry.output) == ("cut off: the answer broke off (RemoteProtocolError)", 3 + FRAME)
     assert not at.store.run(OpenHolds())
 
 
@@ -76,7 +76,7 @@ def test_left_early_and_counted(over: Over, at: Yard, monkeypatch: pytest.Monkey
     with over() as client, client.stream("POST", CHAT_PATH, json=STREAM, headers={TAPE_HEADER: "slow"}) as answer:
         next(answer.iter_raw())
     let_go.set()
-    assert (at.entry(answer).ending, at.entry(answer).output) == ("cut off: the client left", 1)
+    assert (at.entry(answer).ending, at.entry(answer).output) == ("cut off: the client left", 1 + FRAME)
 
 
 def test_left_early_and_drained_no_longer_than_agreed(over: Over, at: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_left_early_and_drained_no_longer_than_agreed(over: Over, at: Yard, monk
             next(answer.iter_raw())
         entry = at.entry(answer)
     let_go.set()
-    assert entry.ending == "cut off: the client left" and 0 < entry.output < ANSWER
+    assert entry.ending == "cut off: the client left" and FRAME < entry.output < ANSWER + FRAME
 
 
 def test_left_unread_is_drained_when_it_is_forgotten(over: Over, at: Yard) -> None:

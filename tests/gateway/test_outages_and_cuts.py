@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,17 +10,19 @@ import pytest
 import redis
 
 from gateway import provider
-from gateway.provider import ANSWER, sse
+from gateway.long_answers import LONG_ANSWERS, slowly
+from gateway.provider import ANSWER
 from gateway.running import Gateway, running
-from gateway.sdks import CHAT_MODEL, CLAUDE, GEMINI, anthropic_at, genai_at, openai_at
-from gateway.upstream import TAPE_HEADER, Answer, Pause, Step, Upstream, serving, until
+from gateway.sdks import CHAT_MODEL, anthropic_at, genai_at, openai_at
+from gateway.upstream import TAPE_HEADER, Upstream, serving, until
 
 SILENT_MS = 4_000
 USUAL = 20
 ROOM = 120
+GROWN = {"limit": {"output_tokens": USUAL * ANSWER + ROOM}, "window": "lifetime", "hold": "observed"}
 LONG = 400
 """Words of the answer that outgrows everything."""
-GROWN = {"limit": {"output_tokens": USUAL * ANSWER + ROOM}, "window": "lifetime", "hold": "observed"}
+SDKS: dict[str, Any] = {"openai": openai_at, "anthropic": anthropic_at, "gemini": genai_at}
 POLICIES: dict[str, Any] = {
     "policies": [
         {"name": "grown", "match": {"team": "grown"}, "per": ["key"], "on_exhausted": "cut", **GROWN},
@@ -42,75 +43,19 @@ def gateway(upstream: Upstream) -> Iterator[Gateway]:
         yield started
 
 
-def slowly(events: list[bytes]) -> Answer:
-    """A stream whose chunks do not come all at once."""
-    steps: list[Step] = [step for event in events for step in (event, Pause(0.005))]
-    return Answer.stream(*steps)
-
-
-def chat_words() -> list[bytes]:
-    return sse(*[{"choices": [{"index": 0, "delta": {"content": "abc"}}]}] * LONG)
-
-
-def claude_words() -> list[bytes]:
-    begin = {"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "content": [],
-             "model": CLAUDE, "usage": {"input_tokens": 9, "output_tokens": 1}}}  # fmt: skip
-    block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
-    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "abc"}}
-    return [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in (begin, block, *[delta] * LONG)]
-
-
-def gemini_words() -> list[bytes]:
-    return sse(*[{"candidates": [{"content": {"role": "model", "parts": [{"text": "abc"}]}}]}] * LONG)
-
-
-def ask_openai(sdk: Any, headers: dict[str, str]) -> Any:
-    messages: Any = [{"role": "user", "content": "Weigh."}]
-    return sdk.chat.completions.create(
-        model=CHAT_MODEL, messages=messages, stream=True, max_tokens=1000, extra_headers=headers
-    )
-
-
-def ask_anthropic(sdk: Any, headers: dict[str, str]) -> Any:
-    messages: Any = [{"role": "user", "content": "Weigh."}]
-    return sdk.messages.create(model=CLAUDE, messages=messages, stream=True, max_tokens=1000, extra_headers=headers)
-
-
-def ask_gemini(sdk: Any, headers: dict[str, str]) -> Any:
-    config: Any = {"max_output_tokens": 1000, "http_options": {"headers": headers}}
-    return sdk.models.generate_content_stream(model=GEMINI, contents="Weigh.", config=config)
-
-
-def _stops(heard: Any) -> int:
-    return [event.type for event in heard].count("message_stop")
-
-
-def _ends(choices: str, reason: str) -> Any:
-    """How often an SDK hears the end."""
-    return lambda heard: [c.finish_reason for event in heard for c in getattr(event, choices) or []].count(reason)
-
-
-SDKS: dict[str, tuple[Any, ...]] = {
-    "openai": (openai_at, ask_openai, chat_words, _ends("choices", "length")),
-    "anthropic": (anthropic_at, ask_anthropic, claude_words, _stops),
-    "gemini": (genai_at, ask_gemini, gemini_words, _ends("candidates", "MAX_TOKENS")),
-}
-"""(client at a URL with a key, what it asks, an answer that is too long, how often it hears the end)."""
-
-
 @pytest.mark.parametrize("sdk", SDKS)
 def test_a_stream_that_outgrows_its_budget_ends_like_any_other(gateway: Gateway, upstream: Upstream, sdk: str) -> None:
-    made, ask, words, reason = SDKS[sdk]
+    long = LONG_ANSWERS[sdk]
     who = f"grown-{sdk}"
-    client = made(gateway.url, gateway.key("grown", alias=who)["key"])
-    upstream.tape[f"long-{sdk}"] = slowly(words())
+    client = SDKS[sdk](gateway.url, gateway.key("grown", alias=who)["key"])
+    upstream.tape[f"long-{sdk}"] = slowly(long.words(LONG))
     for _ in range(USUAL):
-        assert list(ask(client, {}))
+        assert list(long.ask(client, {}))
     gateway.quiet()
-    heard = list(ask(client, {TAPE_HEADER: f"long-{sdk}"}))
+    heard = list(long.ask(client, {TAPE_HEADER: f"long-{sdk}"}))
     client.close()
     assert ANSWER < len(heard) < LONG
-    assert reason(heard) == 1
+    assert long.ends(heard) == 1
     gateway.quiet()
     [entry] = [e for e in gateway.entries() if e.key == who and e.ending != "reported"]
     assert entry.ending == "cut off: the budget ran out while it was answered"

@@ -21,13 +21,11 @@ from weighbridge.adapters.realtime import Setting, session, setting
 from weighbridge.core import reply
 from weighbridge.core.admission import Ticket
 from weighbridge.core.dialects import DIALECTS, Route, added
-from weighbridge.core.dialects.base import AS_SENT, Dialect, Meter
-from weighbridge.core.dialects.curtain import Curtain, curtain
-from weighbridge.core.dialects.routes import renamed
+from weighbridge.core.dialects.base import AS_SENT, Dialect
+from weighbridge.core.dialects.routes import MEANT, renamed
 from weighbridge.core.errors import Refused
-from weighbridge.core.extension import Coverage
-from weighbridge.core.model import Call, CutOff, Ending, NeverSent, Principal, RawCall
-from weighbridge.core.settlement import Wake, conservative, written
+from weighbridge.core.model import CutOff, Ending, NeverSent, Principal, RawCall
+from weighbridge.core.outbound import EXHAUSTED, Outbound, alters
 from weighbridge.guard import AsyncGuard
 from weighbridge.settings import Settings, load
 
@@ -38,10 +36,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Identify = Callable[[Scope], Principal | Awaitable[Principal]]
 
-EXHAUSTED: Final = "the budget ran out while it was answered"
 STOPPED: Final = "the gateway was shut down"
-MEANT: Final = (b"anthropic-version", b"anthropic-beta")
-"""Request headers that change what a body means."""
+MEANT_HERE: Final = frozenset(name.encode() for name in MEANT)
 
 
 class Exhausted(OSError):
@@ -147,12 +143,9 @@ class Exchange:
         self.scope = scope
         self.receive = receive
         self.send = send
-        self.meter: Meter | None = None
-        self.coverage: Coverage | None = None
-        self.curtain: Curtain | None = None
+        self.out: Outbound | None = None
         self.status = 0
         self.complete = False
-        self.wake: Wake | None = None
         self.headers: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -170,23 +163,26 @@ class Exchange:
             ticket = await guard.open(raw)
         except Refused as error:
             return await answer(self.send, reply.refused(error, self.dialect, uuid.uuid4().hex))
-        passage, coverage = Passage(ticket), Coverage(ticket)
+        passage = Passage(ticket)
+        passage.seen = lambda: self.out.written if self.out is not None else 0
         self.gate.backstage.watch(guard, ticket, passage.end)
-        self.wake = Wake(ticket) if ticket.call.stream else None
-        passage.seen = lambda: written(self.meter.seen()) if self.meter is not None else 0
-        if ticket.covered < ticket.units:
-            self.coverage = coverage
         try:
             await self._pass_on(guard, passage, body)
         except BaseException as error:
             passage.cut = passage.cut or f"{type(error).__name__} while answering"
             # What the app made of our own breaking off is no error of its own.
-            if passage.cut not in OURS or not isinstance(error, OURS[passage.cut]):
+            if not isinstance(error, self._ours(passage)):
                 raise
         finally:
-            self.gate.backstage.close(guard, coverage.ticket, self._ending(passage))
+            ended = ticket if self.out is None else self.out.ticket
+            self.gate.backstage.close(guard, ended, self._ending(passage))
         if passage.cut == STOPPED and not self.status:
             await answer(self.send, reply.stopping(self.dialect, ticket.id))
+
+    def _ours(self, passage: Passage) -> tuple[type[BaseException], ...]:
+        """What the app ends with where we broke its call off."""
+        exhausted = self.out is not None and self.out.exhausted
+        return (Exception,) if exhausted else (asyncio.CancelledError,) if passage.cut == STOPPED else ()
 
     async def _who(self) -> Principal:
         found = self.gate.identify(self.scope)
@@ -200,90 +196,71 @@ class Exchange:
             body = body.replaced(self.dialect.amend(ticket.weighed.body, call, amendment))
         self.headers = reply.admitted(ticket)
         scope = {**self.scope, "headers": body.headers(self.scope["headers"]), "weighbridge": passage}
-        if amendment.ask_usage or (self.coverage is not None and self.coverage.cuts):
-            # The usage event asked for is taken out again, an end may be put in: a compressed stream forbids both.
+        if alters(ticket):
             scope["headers"] = [item for item in scope["headers"] if item[0] != b"accept-encoding"]
         model = ticket.weighed.detour.model
         if model is not None and self.path.model is not None:
             path = renamed(self.scope["path"], self.path.model, model)
             scope |= {"path": path, "raw_path": quote(path, safe="/:").encode()}
-        await self.gate.app(scope, body.replay(self.receive), self._metered(guard, passage))
+        await self.gate.app(scope, body.replay(self.receive), self._metered(guard, ticket))
 
-    def _metered(self, guard: AsyncGuard, passage: Passage) -> Send:
+    def _metered(self, guard: AsyncGuard, ticket: Ticket) -> Send:
         async def relay(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = self._started(passage.ticket.call, message)
-            elif message["type"] == "http.response.body" and self.meter is not None:
-                message = self._curtained(self._metered_body(self.meter, message))
-                self._note(guard, passage.ticket, self.meter)
+                message = self._started(ticket, message)
+            elif message["type"] == "http.response.body" and self.out is not None:
+                self.complete |= not message.get("more_body", False)
+                message = passed(self.out, message)
+                if (seen := self.out.unnoted()) is not None:
+                    # Before it goes by: should this process die, it is charged.
+                    guard.note(ticket, seen)
             await self.send(message)
-            if self.coverage is not None and self.meter is not None and not self.complete:
-                await self._cover(guard, self.coverage, self.meter, passage)
+            if self.out is not None:
+                await cover(self.gate.backstage, guard, self.out, self.send)
 
         return relay
 
-    def _note(self, guard: AsyncGuard, ticket: Ticket, meter: Meter) -> None:
-        """Write down what goes by before it does: should this process die, it is charged."""
-        due = self.wake.due(meter.seen()) if self.wake is not None and not self.complete else None
-        if due is not None:
-            guard.note(ticket, due)
-
-    async def _cover(self, guard: AsyncGuard, coverage: Coverage, meter: Meter, passage: Passage) -> None:
-        """Hold for more of the answer ahead of need.  Raises Exhausted where it has to end here, and once
-        the client has its last words."""
-        seen = meter.seen()
-        more = coverage.due(written(seen))
-        if more is not None:
-            self.gate.backstage.extend(guard, coverage, more)
-        if not passage.cut and coverage.spent(written(seen)):
-            passage.cut = EXHAUSTED
-            last = self.curtain.fall(conservative(coverage.ticket, seen)) if self.curtain is not None else b""
-            if self.curtain is not None and self.curtain.fallen:
-                await self.send({"type": "http.response.body", "body": last})
-        if passage.cut == EXHAUSTED and (self.curtain is None or self.curtain.fallen):
-            raise Exhausted(EXHAUSTED)
-
-    def _curtained(self, message: Message) -> Message:
-        """The message, with the last words in it where the answer ends here."""
-        if self.curtain is None:
-            return message
-        if self.curtain.fallen:
-            raise Exhausted(EXHAUSTED)
-        passed = self.curtain.feed(message.get("body", b""))
-        return {**message, "body": passed, "more_body": False} if self.curtain.fallen else message
-
-    def _started(self, call: Call, message: Message) -> Message:
+    def _started(self, ticket: Ticket, message: Message) -> Message:
         self.status = message["status"]
         headers = [(name.lower(), value) for name, value in message.get("headers", ())]
         if self.status < 400:
-            names = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
-            self.meter = self.dialect.meter(call, names)
-            if self.coverage is not None and self.coverage.cuts:
-                self.curtain = curtain(self.dialect.closing, call, names)
-        if call.stream and (not call.wants_usage or self.curtain is not None):
-            # Something may be taken out or put in: a length announced by the app would be wrong.
+            self.out = Outbound(ticket, {name.decode("latin-1"): value.decode("latin-1") for name, value in headers})
+        if alters(ticket):
             headers = [(name, value) for name, value in headers if name != b"content-length"]
         ours = [(name.encode(), value.encode("latin-1")) for name, value in self.headers.items()]
         return {**message, "headers": headers + ours}
 
-    def _metered_body(self, meter: Meter, message: Message) -> Message:
-        chunk = message.get("body", b"")
-        passed = meter.feed(chunk) if chunk else b""
-        if not message.get("more_body", False):
-            self.complete = True
-            passed += meter.finish()
-        return message if passed is chunk else {**message, "body": passed}
-
     def _ending(self, passage: Passage) -> Ending:
-        if self.meter is not None:
-            return self.meter.ending(passage.cut or ("" if self.complete else "the answer broke off"))
+        if self.out is not None:
+            return self.out.ending(passage.cut or ("" if self.complete else "the answer broke off"))
         if self.status >= 400 and not passage.cut:
             return NeverSent(f"answered {self.status}")
         return CutOff(passage.cut or "no answer") if passage.sent else NeverSent(passage.cut)
 
 
-OURS: Final[Mapping[str, type[BaseException]]] = {EXHAUSTED: Exception, STOPPED: asyncio.CancelledError}
-"""Why we break a call off ourselves, and what the app then ends with."""
+def passed(out: Outbound, message: Message) -> Message:
+    """A piece of an answer as it goes on to the client.  Raises Exhausted where nothing may follow."""
+    if out.ended:
+        raise Exhausted(EXHAUSTED)
+    chunk = message.get("body", b"")
+    body = out.feed(chunk)
+    if not message.get("more_body", False):
+        body += out.finish()
+    if out.told:
+        return {**message, "body": body, "more_body": False}
+    return message if body is chunk else {**message, "body": body}
+
+
+async def cover(backstage: Backstage, guard: AsyncGuard, out: Outbound, send: Send) -> None:
+    """Hold for more of an answer ahead of need.  Raises Exhausted where it ends here."""
+    more = out.due()
+    if more is not None:
+        backstage.extend(guard, out, more)
+    last = out.stop()
+    if last is not None:
+        await send({"type": "http.response.body", "body": last})
+    if out.ended:
+        raise Exhausted(EXHAUSTED)
 
 
 async def answer(send: Send, ours: reply.Reply) -> None:
@@ -295,4 +272,4 @@ async def answer(send: Send, ours: reply.Reply) -> None:
 
 
 def _meant(scope: Scope) -> dict[str, str]:
-    return {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in MEANT}
+    return {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in MEANT_HERE}

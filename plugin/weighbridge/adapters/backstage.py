@@ -1,4 +1,4 @@
-"""What goes on behind the client's back: leases are renewed, holds extended, endings settled, debts paid."""
+"""What goes on behind the client's back: holds are extended, endings settled, debts paid."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any, Final
 
 from weighbridge.core.admission import Ticket
 from weighbridge.core.errors import StoreError
-from weighbridge.core.extension import Coverage
-from weighbridge.core.ledger import Ended, Extend, Granted, Short
+from weighbridge.core.ledger import Extend
 from weighbridge.core.model import Ending
+from weighbridge.core.outbound import Outbound
 from weighbridge.guard import AsyncGuard
 
-RENEWALS_PER_LEASE: Final = 3
 PAY_SECONDS: Final = 1.0
 """How often to look for settlements that are owed, or were left by a process that is gone."""
 LOOK_SECONDS: Final = 0.02
@@ -26,9 +25,7 @@ class Backstage:
     """The tasks of one event loop that no answer waits for."""
 
     def __init__(self) -> None:
-        self._open: dict[str, Ticket] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._keeper: asyncio.Task[None] | None = None
         self._payer: asyncio.Task[None] | None = None
         self._cuts: dict[str, Callable[[str], object]] = {}
 
@@ -39,19 +36,16 @@ class Backstage:
     def watch(self, guard: AsyncGuard, ticket: Ticket, cut: Callable[[str], object]) -> None:
         """Keep a running call's lease alive until it is closed.  `cut` ends the call, saying why."""
         self._cuts[ticket.id] = cut
-        if ticket.holds:
-            self._open[ticket.id] = ticket
-            if self._keeper is None or self._keeper.done():
-                self._keeper = asyncio.ensure_future(self._keep(guard))
+        guard.keeper.watch(ticket)
 
-    def extend(self, guard: AsyncGuard, coverage: Coverage, verb: Extend) -> None:
+    def extend(self, guard: AsyncGuard, out: Outbound, more: Extend) -> None:
         """Ask for more while the stream goes on."""
-        self._spawn(_extend(guard, coverage, verb))
+        self._spawn(_extend(guard, out, more))
 
     def close(self, guard: AsyncGuard, ticket: Ticket, ending: Ending) -> None:
         """Settle: the answer is out, nobody waits for this."""
-        self._open.pop(ticket.id, None)
         self._cuts.pop(ticket.id, None)
+        guard.keeper.let_go(ticket)
         self._spawn(_settle(guard, ticket, ending))
 
     async def finish(self, seconds: float, why: str) -> None:
@@ -69,9 +63,8 @@ class Backstage:
 
     async def drain(self) -> None:
         """Wait until everything that has ended is settled."""
-        for task in (self._keeper, self._payer):
-            if task is not None:
-                task.cancel()
+        if self._payer is not None:
+            self._payer.cancel()
         while self._tasks:
             # Taken out here, not by their callbacks: waiting for what is done does not let those run.
             ending, self._tasks = self._tasks, set()
@@ -81,14 +74,6 @@ class Backstage:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._tasks.discard(done))
-
-    async def _keep(self, guard: AsyncGuard) -> None:
-        while self._open:
-            due = list(self._open.values())
-            await asyncio.sleep(guard.desk.lease_ms / 1000 / RENEWALS_PER_LEASE)
-            for ticket in due:
-                if ticket.id in self._open:
-                    await _renew(guard, ticket)
 
 
 async def _pay(guard: AsyncGuard) -> None:
@@ -107,20 +92,5 @@ async def _settle(guard: AsyncGuard, ticket: Ticket, ending: Ending) -> None:
         return
 
 
-async def _extend(guard: AsyncGuard, coverage: Coverage, verb: Extend) -> None:
-    answer: Granted | Short | Ended | None = None
-    try:
-        answer = await guard.extend(coverage.ticket, verb.units)
-    except StoreError:
-        # The stream goes on as far as it is covered, and asks again.
-        return
-    finally:
-        coverage.answered(answer)
-
-
-async def _renew(guard: AsyncGuard, ticket: Ticket) -> None:
-    try:
-        await guard.renew(ticket)
-    except StoreError:
-        # A lease that ends is not a loss: a late settlement still charges.
-        return
+async def _extend(guard: AsyncGuard, out: Outbound, more: Extend) -> None:
+    out.answered(await guard.extend(more))

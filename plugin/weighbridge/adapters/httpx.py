@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from weighbridge.adapters.client.loops import AsyncGate, AsyncStream
-from weighbridge.adapters.client.threads import Gate, Stream
+from weighbridge.adapters.client.loops import AsyncGate
+from weighbridge.adapters.client.reading import AsyncStream, Stream
+from weighbridge.adapters.client.threads import Gate
 from weighbridge.core.errors import ConfigError
 
 try:

@@ -34,11 +34,6 @@ class Coverage:
         self._next = 0
         self._wait(3, 4)
 
-    @property
-    def cuts(self) -> bool:
-        """Whether a stream may have to end for this."""
-        return any(claim.policy.on_exhausted == "cut" for claim in self.ticket.claims)
-
     def due(self, seen: int) -> Extend | None:
         """What to ask now that `seen` tokens went by; None: nothing yet."""
         self._largest = max(self._largest, seen - self._seen)
@@ -79,3 +74,8 @@ class Coverage:
         left = max(0, self.ticket.covered - self._seen)
         # With nothing left and the stream going on, ask less and less often.
         self._next = self._seen + max(STEP, left * part // of if left else self._seen // 4)
+
+
+def may_end(ticket: Ticket) -> bool:
+    """Whether the stream of a call just admitted may have to end before its time."""
+    return ticket.covered < ticket.units and any(claim.policy.on_exhausted == "cut" for claim in ticket.claims)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,14 +19,12 @@ from weighbridge.core import reply
 from weighbridge.core.admission import Ticket
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.addresses import Address, at_provider, runs_no_model, spoken, unmetered
-from weighbridge.core.dialects.base import AS_SENT, Dialect, Meter
-from weighbridge.core.dialects.routes import renamed
+from weighbridge.core.dialects.base import AS_SENT, Dialect
+from weighbridge.core.dialects.routes import MEANT, renamed
 from weighbridge.core.errors import Refused
 from weighbridge.core.model import CutOff, Ending, NeverSent, RawCall
-from weighbridge.core.settlement import Wake
+from weighbridge.core.outbound import Outbound, alters
 
-MEANT: Final = ("anthropic-version", "anthropic-beta")
-"""Request headers that change what a body means."""
 FREE: Final = frozenset(
     ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "ReadError", "WriteError", "UnsupportedProtocol",
      "LocalProtocolError")
@@ -86,44 +84,44 @@ Step = Read | Weigh | Open | Send | Settle
 Crossing = Generator[Step, Any, Any]
 
 
-class Answer:
-    """An answer as it passes: metered, and settled with what it used.  One thread at a time."""
+class Answer(Outbound):
+    """An answer that a client reads from us, or leaves to us."""
 
-    def __init__(self, ticket: Ticket, meter: Meter) -> None:
-        self.ticket = ticket
+    def __init__(self, ticket: Ticket, headers: Mapping[str, str]) -> None:
+        super().__init__(ticket, headers)
         self.over = False
         """It was asked how the call ended; what still comes passes as it is."""
         self.whole = False
         """The stream said that it is at its end, which many a client takes for it and reads no further."""
         self.note: Callable[[CutOff], None] | None = None
         """Told what to charge should this process die."""
-        self._meter = meter
-        self._wake = Wake(ticket)
 
     def feed(self, chunk: bytes) -> bytes:
         """The provider's next bytes; those that go on to the client."""
         if self.over:
             return chunk
-        passed = self._meter.feed(chunk)
-        if self.note is not None and self.ticket.call.stream:
-            due = self._wake.due(self._meter.seen())
-            if due is not None:
-                self.note(due)
+        passed = super().feed(chunk)
+        if self.note is not None and (seen := self.unnoted()) is not None:
+            self.note(seen)
         if LAST.search(chunk):
             self.whole = True
-            return passed + self._meter.finish()
+            return passed + self.finish()
         return passed
 
     def finish(self) -> bytes:
         """The provider ended its answer: bytes still held back."""
-        return b"" if self.over else self._meter.finish()
+        return b"" if self.over else super().finish()
+
+    def enough(self, most: int) -> bool:
+        """Whether nobody needs to read on: `most` tokens went by, or the answer has to end."""
+        return self.over or self.stop() is not None or self.exhausted or self.written > most
 
     def end(self, cut: str = "") -> Ending | None:
         """How the call ended; None where that was asked before."""
         if self.over:
             return None
         self.over = True
-        return self._meter.ending(cut)
+        return self.ending(cut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,18 +173,16 @@ def _sending(ticket: Ticket, dialect: Dialect, request: Any, address: Address, b
     except BaseException as error:
         yield Settle(ticket, _unanswered(error) if going is not None else NeverSent("it could not be written"))
         raise
-    call = ticket.call
     given = [(name.lower(), value) for name, value in response.headers.raw]
     headers = given + [(name.encode(), value.encode("latin-1")) for name, value in reply.admitted(ticket).items()]
     if not 200 <= response.status_code < 300:
         yield Settle(ticket, NeverSent(f"answered {response.status_code}"))
         response.headers = type(response.headers)(headers)
         return response
-    if call.stream and not call.wants_usage:
-        # The usage event will be taken out again: a length announced by the provider would be wrong.
+    if alters(ticket):
         headers = [(name, value) for name, value in headers if name != b"content-length"]
     names = {name.decode("latin-1"): value.decode("latin-1") for name, value in given}
-    return Metered(response, Answer(ticket, dialect.meter(call, names)), headers)
+    return Metered(response, Answer(ticket, names), headers)
 
 
 def _passes(terms: Terms, request: Any) -> bool:
@@ -234,9 +230,8 @@ def _outgoing(ticket: Ticket, dialect: Dialect, request: Any, address: Address, 
     # A body that came in pieces goes out in one, as it was read.
     headers = body.replaced(body.plain).headers((name.lower(), value) for name, value in request.headers.raw)
     headers = [(n, v) for n, v in headers if n != b"accept-encoding" and not n.startswith(b"x-weighbridge-")]
-    # What cannot be read on the way cannot be metered: gzip can, br and zstd cannot.  And out of a packed
-    # stream no usage can be taken that the client did not ask for.
-    packed = "gzip" in request.headers.get("accept-encoding", "") and not amendment.ask_usage
+    # What cannot be read on the way cannot be metered: gzip can, br and zstd cannot.
+    packed = "gzip" in request.headers.get("accept-encoding", "") and not alters(ticket)
     headers.append((b"accept-encoding", b"gzip" if packed else b"identity"))
     return type(request)(request.method, url, headers=headers, content=body.plain, extensions=request.extensions)
 

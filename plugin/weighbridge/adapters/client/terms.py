@@ -57,3 +57,8 @@ class Terms:
         """How long to read on when an answer is left early."""
         streams = self.settings.streams
         return streams.drain_seconds if streams.on_disconnect == "drain" else 0.0
+
+    @property
+    def drain_tokens(self) -> int:
+        """How many output tokens to read on for, at most."""
+        return self.settings.streams.drain_tokens

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
@@ -14,9 +14,7 @@ from weakref import finalize, ref
 
 from weighbridge import wiring
 from weighbridge.adapters.client.crossing import (
-    LEFT,
     PATIENCE_SECONDS,
-    UNREAD,
     Answer,
     Open,
     Read,
@@ -27,16 +25,17 @@ from weighbridge.adapters.client.crossing import (
     crossing,
     respond,
 )
+from weighbridge.adapters.client.reading import Reading, Stream, leave_forgotten
 from weighbridge.adapters.client.terms import Terms
 from weighbridge.core.admission import Ticket
 from weighbridge.core.errors import StoreError
+from weighbridge.core.ledger import Extend
 from weighbridge.core.model import Ending
 from weighbridge.guard import Guard
-from weighbridge.keeping import Keeper
 from weighbridge.outage import store_down
 
 CLERKS: Final = 4
-"""Threads that settle, at most; they are idle but where the store does not answer."""
+"""Threads that ask the store, at most; they are idle but where it does not answer."""
 
 
 class Gate:
@@ -63,7 +62,6 @@ class Gate:
         self._inner = self.library.HTTPTransport() if transport is None else transport
         self._built = guard is None
         self._guard = guard
-        self._keeper: Keeper | None = None
         self._building = Lock()
         self._clerks = ThreadPoolExecutor(CLERKS, "weighbridge-settle")
         self._leave: Callable[[], None] | None = None
@@ -82,7 +80,7 @@ class Gate:
         with self._building:
             if self._forgotten is None:
                 self._forgotten = SimpleQueue()
-                Thread(target=_leave_forgotten, args=(self._forgotten,), name="weighbridge-left", daemon=True).start()
+                Thread(target=leave_forgotten, args=(self._forgotten,), name="weighbridge-left", daemon=True).start()
                 finalize(self, self._forgotten.put, None)
         return self.stream(reading, self._forgotten)
 
@@ -119,11 +117,17 @@ class Gate:
 
     def settle_here(self, ticket: Ticket, ending: Ending) -> None:
         """Settle, however long it takes."""
-        if self._keeper is not None:
-            self._keeper.let_go(ticket)
         # A settlement that fails was told to every hook already, with the id and the ending.
         with suppress(StoreError):
-            self._open().close(ticket, ending)
+            guard = self._open()
+            guard.keeper.let_go(ticket)
+            guard.close(ticket, ending)
+
+    def extend(self, reading: Reading, more: Extend) -> None:
+        """Ask for more beside the stream."""
+        # An interpreter that is ending takes no new work: the stream goes on as far as it is held for.
+        with suppress(RuntimeError):
+            self._clerks.submit(lambda: reading.answered(self._open().extend(more)))
 
     def aside(self, work: Callable[[], None], patience: float) -> None:
         """Have work done in a thread of its own, waiting for it no longer than `patience` seconds.  The
@@ -152,8 +156,7 @@ class Gate:
                     self._guard = wiring.guard(self.terms.settings)
                 except StoreError as error:
                     raise store_down(error) from error
-            if self._keeper is None:
-                self._keeper = Keeper(self._guard.renew, self._guard.desk.lease_ms)
+            if self._leave is None:
                 # Only now: what the store does at the end of the program must come after it.
                 self._leave = atexit.register(partial(_program_ends, ref(self)))
         return self._guard
@@ -179,105 +182,14 @@ class Gate:
             case Weigh(raw):
                 return self._open().weigh(raw)
             case Open(raw):
-                ticket = self._open().open(raw)
-                assert self._keeper is not None
-                self._keeper.watch(ticket)
+                guard = self._open()
+                ticket = guard.open(raw)
+                guard.keeper.watch(ticket)
                 return ticket
             case Send(request):
                 return self._inner.handle_request(request)
             case Settle(ticket, ending):
                 return self.settle(ticket, ending)
-
-
-class Reading:
-    """The reading of an answer, whoever does it: the client, or we after it left."""
-
-    def __init__(self, gate: Gate, response: Any, answer: Answer) -> None:
-        self.gate = gate
-        self._response = response
-        self._answer = answer
-        self._chunks = iter(response.stream)
-        self._lock = Lock()
-        self._left = False
-
-    def next(self) -> bytes | None:
-        """The next bytes for the client; None behind the last ones."""
-        try:
-            chunk = next(self._chunks, None)
-        except BaseException as error:
-            self._end(f"the answer broke off ({type(error).__name__})")
-            raise
-        with self._lock:
-            passed = (self._answer.finish() or None) if chunk is None else self._answer.feed(chunk)
-        if chunk is None or self._answer.whole:
-            self._end()
-        return passed
-
-    def leave(self) -> None:
-        """Nobody reads on: read on for what the provider reports, as long as was agreed."""
-        if self._left:
-            return
-        self._left = True
-        if self._answer.over or not self.gate.terms.drain_seconds:
-            self._end(LEFT)
-            return self._response.close()  # type: ignore[no-any-return]
-        self.gate.aside(self._drain, PATIENCE_SECONDS)
-
-    def give_up(self) -> None:
-        """The program ends: nobody reads on, and no thread can."""
-        self._end(UNREAD, aside=False)
-
-    def _drain(self) -> None:
-        reader = Thread(target=self._read_on, name="weighbridge-drain", daemon=True)
-        reader.start()
-        reader.join(self.gate.terms.drain_seconds)
-        self._end(LEFT, aside=False)
-
-    def _read_on(self) -> None:
-        # The connection may be closed under it, or another thread be reading: what was seen is what is charged.
-        trouble = suppress(self.gate.library.HTTPError, OSError, RuntimeError, ValueError)
-        with trouble:
-            for chunk in self._chunks:
-                with self._lock:
-                    if self._answer.over:
-                        break
-                    self._answer.feed(chunk)
-            else:
-                self._end(aside=False)
-        with trouble:
-            self._response.close()
-
-    def _end(self, cut: str = "", aside: bool = True) -> None:
-        self.gate.readings.discard(self)
-        with self._lock:
-            ending = self._answer.end(cut)
-        if ending is not None:
-            settle = self.gate.settle if aside else self.gate.settle_here
-            settle(self._answer.ticket, ending)
-
-
-class Stream:
-    """An answer's bytes, metered as they are read."""
-
-    def __init__(self, reading: Reading, forgotten: SimpleQueue[Reading | None]) -> None:
-        self._reading = reading
-        # SDKs' streams lie about in cycles.  Where rubbish is collected no lock may be waited for.
-        finalize(self, forgotten.put, reading).atexit = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        while (passed := self._reading.next()) is not None:
-            if passed:
-                yield passed
-
-    def close(self) -> None:
-        """The client closes the answer, read to its end or not."""
-        self._reading.leave()
-
-
-def _leave_forgotten(forgotten: SimpleQueue[Reading | None]) -> None:
-    while (reading := forgotten.get()) is not None:
-        with suppress(reading.gate.library.HTTPError, OSError, RuntimeError):
-            reading.leave()
 
 
 def _program_ends(gate: ref[Gate]) -> None:

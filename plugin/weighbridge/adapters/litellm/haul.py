@@ -18,8 +18,8 @@ from weighbridge.core.admission import Ticket
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.base import AS_SENT
 from weighbridge.core.errors import Refused
-from weighbridge.core.extension import Coverage
 from weighbridge.core.model import CutOff, Ending, NeverSent, Principal, RawCall, Reported, Usage
+from weighbridge.core.outbound import Outbound
 from weighbridge.core.pricing import tier
 from weighbridge.guard import AsyncGuard
 from weighbridge.settings import Settings, load
@@ -31,7 +31,10 @@ class Haul:
     def __init__(self, wrapped: bool) -> None:
         self.wrapped = wrapped
         """The wrapper sees the answer to its end and settles; else the hooks do."""
-        self.coverage: Coverage | None = None
+        self.held: Ticket | None = None
+        """As it was admitted; None until it is weighed."""
+        self.out: Outbound | None = None
+        """Its answer, where the wrapper sees it."""
         self.call_id = ""
         """LiteLLM's id of the request."""
         self.served: Deployed | None = None
@@ -49,8 +52,8 @@ class Haul:
 
     @property
     def ticket(self) -> Ticket | None:
-        """The hold; None until it is weighed."""
-        return None if self.coverage is None else self.coverage.ticket
+        """The hold as it stands; None until it is weighed."""
+        return self.held if self.out is None else self.out.ticket
 
     def ending(self, otherwise: Ending) -> Ending:
         """How it ended, by the best witness."""
@@ -91,6 +94,7 @@ class Office:
             async with self._building:
                 if self._guard is None:
                     self._guard = await wiring.async_guard(self.settings)
+                    self.backstage.start(self._guard)
                     await asyncio.to_thread(wiring.warm)
         return self._guard
 
@@ -109,7 +113,7 @@ class Office:
         except Refused as error:
             haul.refusal = reply.refused(error, DIALECTS[asked.dialect], uuid.uuid4().hex)
             raise
-        haul.coverage, haul.served = Coverage(ticket), guess
+        haul.held, haul.served = ticket, guess
         if haul.wrapped:
             # By themselves the hooks may never hear of its end: then the lease is what ends the hold.
             self.backstage.watch(guard, ticket, lambda why: self.end(haul, CutOff(why)))

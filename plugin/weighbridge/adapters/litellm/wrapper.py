@@ -12,15 +12,13 @@ from typing import Final
 
 import litellm
 
-from weighbridge.adapters.asgi import EXHAUSTED, App, Exhausted, Message, Receive, Scope, Send, answer
+from weighbridge.adapters.asgi import App, Message, Receive, Scope, Send, answer, cover, passed
 from weighbridge.adapters.litellm.haul import CURRENT, Haul, Office
 from weighbridge.adapters.litellm.hooks import Plugin
 from weighbridge.core import reply
-from weighbridge.core.dialects import DIALECTS
-from weighbridge.core.dialects.base import Meter
 from weighbridge.core.errors import WeighbridgeError
 from weighbridge.core.model import CutOff, Ending, NeverSent
-from weighbridge.core.settlement import written
+from weighbridge.core.outbound import Outbound, alters
 
 CACHED: Final = "x-litellm-cache-key"
 """The header of answers that LiteLLM had by itself."""
@@ -75,7 +73,6 @@ class Crossing:
         self.haul = Haul(wrapped=True)
         self._receive = receive
         self._send = send
-        self._meter: Meter | None = None
         self._status = 0
         self._whole = False
         self._left_at: float | None = None
@@ -88,7 +85,9 @@ class Crossing:
             await self.app(scope, self._shielded, self._relay)
         except BaseException as error:
             self.haul.cut = self.haul.cut or f"{type(error).__name__} while answering"
-            if self.haul.cut != EXHAUSTED or not isinstance(error, Exception):
+            # What LiteLLM made of our own breaking off is no error of its own.
+            ours = self.haul.out is not None and self.haul.out.exhausted
+            if not ours or not isinstance(error, Exception):
                 raise
         finally:
             CURRENT.reset(was)
@@ -114,11 +113,12 @@ class Crossing:
             return
         if message["type"] == "http.response.start":
             message = self._started(message)
-        elif self._meter is not None and message["type"] == "http.response.body":
-            message = self._metered(self._meter, message)
+        elif self.haul.out is not None and message["type"] == "http.response.body":
+            message = self._metered(self.haul.out, message)
         await self._send(message)
-        if self._meter is not None and not self._whole:
-            self._cover(self._meter)
+        guard = self.office.opened
+        if self.haul.out is not None and guard is not None:
+            await cover(self.office.backstage, guard, self.haul.out, self._send)
 
     def _started(self, message: Message) -> Message:
         ticket = self.haul.ticket
@@ -129,35 +129,25 @@ class Crossing:
         names = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
         self.haul.cached = self.haul.cached or CACHED in names
         if self._status < 400:
-            self._meter = DIALECTS[ticket.call.dialect].meter(ticket.call, names)
+            self.haul.out = Outbound(ticket, names)
+        if alters(ticket):
+            headers = [(name, value) for name, value in headers if name != b"content-length"]
         ours = [(name.encode(), value.encode("latin-1")) for name, value in reply.admitted(ticket).items()]
         return {**message, "headers": headers + ours}
 
-    def _metered(self, meter: Meter, message: Message) -> Message:
-        chunk = message.get("body", b"")
-        passed = meter.feed(chunk) if chunk else b""
-        if not message.get("more_body", False):
-            self._whole = True
-            passed += meter.finish()
-        return message if passed is chunk else {**message, "body": passed}
-
-    def _cover(self, meter: Meter) -> None:
-        """Hold for more of the answer ahead of need.  Raises Exhausted where it has to end here."""
-        coverage, guard = self.haul.coverage, self.office.opened
-        if coverage is None or guard is None or coverage.ticket.covered >= coverage.ticket.units:
-            return
-        seen = written(meter.seen())
-        more = coverage.due(seen)
-        if more is not None:
-            self.office.backstage.extend(guard, coverage, more)
-        if coverage.spent(seen):
-            self.haul.cut = EXHAUSTED
-            raise Exhausted(EXHAUSTED)
+    def _metered(self, out: Outbound, message: Message) -> Message:
+        self._whole |= not message.get("more_body", False)
+        message = passed(out, message)
+        guard, seen = self.office.opened, out.unnoted()
+        if guard is not None and seen is not None:
+            # Before it goes by: should this process die, it is charged.
+            guard.note(out.ticket, seen)
+        return message
 
     def _ending(self) -> Ending:
         cut = self.haul.cut
-        if self._meter is not None:
-            return self._meter.ending(cut or ("" if self._whole else "the answer broke off"))
+        if self.haul.out is not None:
+            return self.haul.out.ending(cut or ("" if self._whole else "the answer broke off"))
         if self._status >= 400 and not cut:
             return NeverSent(f"answered {self._status}")
         return CutOff(cut or "no answer")

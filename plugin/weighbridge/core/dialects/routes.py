@@ -9,6 +9,8 @@ from typing import Literal
 from urllib.parse import unquote
 
 Kind = Literal["generate", "count", "models"]
+MEANT = ("anthropic-version", "anthropic-beta")
+"""Request headers that change what a body means."""
 
 
 @dataclass(frozen=True, slots=True)
