@@ -108,6 +108,18 @@ def test_the_same_process_pays_when_the_store_is_back(gate: Gate, tmp_path: Path
     assert gate.counters() == [("day", 1_000_000, 0)]
 
 
+def test_a_process_that_ends_pays_if_it_can(gate: Gate, tmp_path: Path) -> None:
+    ticket = gate.open()
+    gate.store.down = Silent()
+    with pytest.raises(StoreUnavailable):
+        gate.close(ticket, USED)
+    gate.store.down = lambda verb: False
+    gate.clock.now += LOOK_MS
+    gate.do(gate.guard.shut())
+    assert gate.counters() == [("day", 1_000_000, 0)]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_next_process_pays_what_was_owed(gate: Gate, tmp_path: Path) -> None:
     ticket = gate.open()
     gate.store.down = Silent()

@@ -75,6 +75,11 @@ class Desk:
         """The store's time, as far as this process knows it (milliseconds)."""
         return self._clock() + self._skew
 
+    @property
+    def owes(self) -> bool:
+        """Whether there are settlements the store did not take."""
+        return bool(self._outage.owed)
+
     def opening(self, raw: RawCall) -> Flow[Ticket]:
         """Weigh, decide and hold.  Raises Refused."""
         weighed = None

@@ -79,7 +79,9 @@ class Guard:
         return self._drive(self.desk.repaying())
 
     def shut(self) -> None:
-        """Close the connections to the store and to providers, and let go of the spool."""
+        """Settle what is owed, if the store takes it now; close the connections and let go of the spool."""
+        if self.desk.owes:
+            self.repay()
         self._drive(self.desk.parting())
         self._wire.close()
         self.store.close()
@@ -162,7 +164,9 @@ class AsyncGuard:
         return await self._drive(self.desk.repaying())
 
     async def shut(self) -> None:
-        """Close the connections to the store and to providers, and let go of the spool."""
+        """Settle what is owed, if the store takes it now; close the connections and let go of the spool."""
+        if self.desk.owes:
+            await self.repay()
         await self._drive(self.desk.parting())
         await self._wire.close()
         await self.store.close()

@@ -42,7 +42,7 @@ WHOLE_UNITS: Final = ("requests", "calls")
 REMEMBERED_MS: Final = 10 * 60 * 1000
 """How long the worker's own ledger knows a call that has ended."""
 MOST_OWED: Final = 10_000
-"""Settlements kept in memory for later; more of them are on disk, or the oldest are lost."""
+"""Settlements kept in memory for later.  More of them wait on disk; without a spool the oldest are lost."""
 
 
 class Spared(StoreUnavailable):
@@ -67,7 +67,7 @@ class Outage:
         self._clock = clock
         self._look_at: int | None = None
         self._slice = MemoryStore(clock, Upkeep(retention_ms=REMEMBERED_MS))
-        self.owed: deque[Owed] = deque(maxlen=MOST_OWED)
+        self.owed: deque[Owed] = deque(maxlen=None if spool else MOST_OWED)
 
     def asking(self, verb: Verb[T], *, insist: bool = False) -> Flow[T]:
         """Put a verb to the store.  Raises StoreError; Spared where the store is left alone just now,
@@ -138,7 +138,7 @@ class Outage:
         """Keep a settlement for later, without the request that it is about."""
         if self.spool is not None:
             self.spool.owe(verb)
-            if len(self.owed) == MOST_OWED:
+            if len(self.owed) >= MOST_OWED:
                 self._spill(self.spool)
         call = replace(ticket.call, messages=(), tools=(), schema=None)
         weighed = replace(ticket.weighed, call=call, body=b"")
@@ -149,7 +149,7 @@ class Outage:
         try:
             spool.spill(owed.verb for owed in self.owed)
         except OSError as error:
-            log.error("settlements cannot be left to %s, and the oldest is lost: %s", spool, error)
+            log.error("%d settlements cannot be left on disk and stay in memory: %s", len(self.owed), error)
         else:
             self.owed.clear()
 

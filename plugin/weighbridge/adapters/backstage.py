@@ -33,9 +33,11 @@ class Backstage:
         """Pay what is owed, from now on."""
         self._payer = asyncio.ensure_future(_pay(guard))
 
-    def watch(self, guard: AsyncGuard, ticket: Ticket, cut: Callable[[str], object]) -> None:
-        """Keep a running call's lease alive until it is closed.  `cut` ends the call, saying why."""
-        self._cuts[ticket.id] = cut
+    def watch(self, guard: AsyncGuard, ticket: Ticket, cut: Callable[[str], object] | None = None) -> None:
+        """Keep a running call's lease alive until it is closed.  `cut` ends the call, saying why; without
+        it `finish` does not wait for the call."""
+        if cut is not None:
+            self._cuts[ticket.id] = cut
         guard.keeper.watch(ticket)
 
     def extend(self, guard: AsyncGuard, out: Outbound, more: Extend) -> None:
