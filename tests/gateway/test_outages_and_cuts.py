@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from gateway import provider
-from gateway.provider import ANSWER, sse
+from gateway.provider import ANSWER, json_array, sse
 from gateway.running import Gateway, running
 from gateway.sdks import CHAT_MODEL, CLAUDE, GEMINI, anthropic_at, genai_at, openai_at
 from gateway.upstream import TAPE_HEADER, Answer, Pause, Step, Upstream, serving, until
@@ -71,6 +71,35 @@ def ask_openai(sdk: Any, headers: dict[str, str]) -> Any:
     )
 
 
+def response_words() -> list[bytes]:
+    text = {"type": "output_text", "text": "", "annotations": []}
+    item = {"type": "message", "id": "m", "role": "assistant", "status": "in_progress", "content": []}
+    place = {"item_id": "m", "output_index": 0, "content_index": 0}
+    events = [
+        {
+            "type": "response.created",
+            "response": {"id": "r", "object": "response", "status": "in_progress", "output": []},
+        },
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.content_part.added", **place, "part": text},
+        *[{"type": "response.output_text.delta", **place, "delta": "abc"}] * LONG,
+    ]
+    return list(sse(*({**e, "sequence_number": i} for i, e in enumerate(events)), named=True))
+
+
+def ask_responses(sdk: Any, headers: dict[str, str]) -> Any:
+    return sdk.responses.create(
+        model=CHAT_MODEL, input="Weigh.", stream=True, max_output_tokens=1000, extra_headers=headers
+    )
+
+
+def _incomplete(heard: Any) -> int:
+    last = heard[-1]
+    assert last.type == "response.incomplete" and last.response.incomplete_details.reason == "max_output_tokens"
+    assert last.response.output_text == "abc" * [event.type for event in heard].count("response.output_text.delta")
+    return [event.type for event in heard].count("response.incomplete")
+
+
 def ask_anthropic(sdk: Any, headers: dict[str, str]) -> Any:
     messages: Any = [{"role": "user", "content": "Weigh."}]
     return sdk.messages.create(model=CLAUDE, messages=messages, stream=True, max_tokens=1000, extra_headers=headers)
@@ -92,6 +121,7 @@ def _ends(choices: str, reason: str) -> Any:
 
 SDKS: dict[str, tuple[Any, ...]] = {
     "openai": (openai_at, ask_openai, chat_words, _ends("choices", "length")),
+    "responses": (openai_at, ask_responses, response_words, _incomplete),
     "anthropic": (anthropic_at, ask_anthropic, claude_words, _stops),
     "gemini": (genai_at, ask_gemini, gemini_words, _ends("candidates", "MAX_TOKENS")),
 }
@@ -117,6 +147,33 @@ def test_a_stream_that_outgrows_its_budget_ends_like_any_other(gateway: Gateway,
     [spent] = [state.spent for counter, state in gateway.counters("grown").items() if counter.scope == (("key", who),)]
     assert spent <= USUAL * ANSWER + ROOM
     assert not [seen for seen in upstream.sent_whole if seen.headers.get(TAPE_HEADER) == f"long-{sdk}"]
+
+
+def test_a_cut_array_is_whole_and_a_cut_message_says_why(gateway: Gateway, upstream: Upstream) -> None:
+    key = gateway.key("grown", alias="grown-others")["key"]
+    array = json_array(*[json.loads(chunk.removeprefix(b"data: ")) for chunk in gemini_words()])
+    upstream.tape["long-array"] = Answer.stream(
+        *(step for chunk in array for step in (chunk, Pause(0.005))), headers={"content-type": "application/json"}
+    )
+    upstream.tape["long-message"] = slowly(claude_words())
+    with anthropic_at(gateway.url, key) as sdk:
+        for _ in range(USUAL):
+            assert list(ask_anthropic(sdk, {}))
+        gateway.quiet()
+        headers = {TAPE_HEADER: "long-message"}
+        say: Any = [{"role": "user", "content": "Weigh."}]
+        with sdk.messages.stream(model=CLAUDE, messages=say, max_tokens=1000, extra_headers=headers) as stream:
+            message = stream.get_final_message()
+    assert message.stop_reason == "max_tokens" and message.content[0].text.startswith("abcabc")
+    gateway.quiet()
+    other = gateway.key("grown", alias="grown-array")["key"]
+    path, body = f"/v1beta/models/{GEMINI}:streamGenerateContent", {"contents": [{"parts": [{"text": "Weigh."}]}]}
+    with httpx.Client(base_url=gateway.url, headers={"x-goog-api-key": other}, timeout=30) as client:
+        for _ in range(USUAL):
+            assert client.post(path, json=body).status_code == 200
+        gateway.quiet()
+        elements = client.post(path, json=body, headers={TAPE_HEADER: "long-array"}).json()
+    assert elements[-1]["candidates"][0]["finishReason"] == "MAX_TOKENS" and ANSWER < len(elements) < LONG
 
 
 def test_a_silent_store_is_bridged_by_a_share_of_the_limits(gateway: Gateway) -> None:
