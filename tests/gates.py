@@ -10,14 +10,16 @@ from typing import Any, TypeVar
 from weighbridge.core.admission import Ticket
 from weighbridge.core.catalogue import Catalogue
 from weighbridge.core.errors import StoreUnavailable
-from weighbridge.core.ledger import Counters, Reserve, Settled, Verb
+from weighbridge.core.ledger import Counters, Entries, Entry, Reserve, Settled, Verb
 from weighbridge.core.model import Ending, Principal, RawCall
 from weighbridge.core.policy import parse, shelf
 from weighbridge.core.shelves import Put
 from weighbridge.desk import Desk
 from weighbridge.guard import AsyncGuard, Guard
 from weighbridge.hooks import Event
+from weighbridge.ledger import Store
 from weighbridge.ledger.memory import MemoryStore
+from weighbridge.ledger.spool import Spool
 from weighbridge.scale import Scale
 
 T = TypeVar("T")
@@ -84,12 +86,12 @@ class AsyncShaky:
 class Gate:
     """One guard under test, driven alike whether it waits or not."""
 
-    def __init__(self, waits: bool) -> None:
+    def __init__(self, waits: bool, spool: Spool | None = None, store: MemoryStore | None = None) -> None:
         self.clock = Clock()
-        self.store = Shaky(MemoryStore(self.clock))
+        self.store = Shaky(store or MemoryStore(self.clock))
         self.events: list[Event] = []
         scale = Scale(Catalogue({"m": ROW}), lambda name: Words(), lambda call: "here")
-        self.desk = Desk(scale, self.clock, hooks=[self.events.append])
+        self.desk = Desk(scale, self.clock, hooks=[self.events.append], spool=spool)
         self.waits = waits
         self.guard: Any = AsyncGuard(self.desk, AsyncShaky(self.store)) if waits else Guard(self.desk, self.store)
 
@@ -115,6 +117,15 @@ class Gate:
 
 async def _awaited(answer: Awaitable[Any]) -> Any:
     return await answer
+
+
+def journaled(store: Store, after: str = "") -> list[Entry]:
+    """The whole journal behind an entry's cursor, page by page."""
+    found: list[Entry] = []
+    while page := store.run(Entries(after=after)):
+        found += page
+        after = page[-1].cursor
+    return found
 
 
 def raw(who: Principal = RESEARCH, **body: Any) -> RawCall:

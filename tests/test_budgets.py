@@ -67,12 +67,12 @@ def test_a_rolling_window_makes_room_as_time_goes_by(gate: Gate) -> None:
 
 
 def test_no_user_holds_more_than_a_share(gate: Gate) -> None:
-    limit = {"name": "share", "match": {"team": "*"}, "limit": {"tokens": 800}, "window": "day", "max_held_share": 0.25}
+    limit = {"name": "share", "limit": {"tokens": 1600}, "window": "day", "per": ["team"], "max_held_share": 0.25}
     gate.policies(limit)
     ann, bob = (Principal(team="research", user=user) for user in ("ann", "bob"))
     first = gate.open(ann, max_tokens=80)
     assert reply.admitted(first)["x-weighbridge-remaining"].count("share;") == 1
-    with pytest.raises(Refused, match=r"team research, user ann 200 tokens held at a time") as refused:
+    with pytest.raises(Refused, match=r"team research, user ann 400 tokens held at a time") as refused:
         gate.open(ann, max_tokens=80)
     assert (refused.value.reason, refused.value.retry_after) == ("rate", 1)
     with pytest.raises(Refused) as never:

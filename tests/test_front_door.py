@@ -89,6 +89,36 @@ def test_gateway_without_its_extra(absent):
     assert len(done.stdout.splitlines()) == 1
 
 
+@pytest.mark.parametrize(("absent", "word"), {"httpx": "httpx", "httpx2": "'weighbridge[httpx2]'"}.items())
+def test_transport_without_its_extra(absent, word):
+    attempt = f"try:\n    import weighbridge.adapters.{absent}\nexcept ConfigError as error:\n    print(error)"
+    done = fresh(f"from weighbridge import ConfigError\n{attempt}", blocked=(absent,))
+    assert f"pip install {word}" in done.stdout, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("ours", "other"), {"httpx": "httpx2", "httpx2": "httpx"}.items())
+def test_transport_needs_no_other_extra(ours, other):
+    code = f"from weighbridge.adapters.{ours} import Transport\nTransport(store='memory://')\nprint(*sys.modules)"
+    done = fresh(code, blocked=(other, "aiohttp", "starlette", "uvicorn"))
+    assert done.returncode == 0, done.stderr
+    assert "litellm" not in done.stdout.split()
+
+
+@pytest.mark.parametrize("name", ["plugin", "app"])
+def test_litellm_without_its_extra(name):
+    attempt = f"try:\n    litellm.{name}\nexcept ConfigError as error:\n    print(error)"
+    code = f"from weighbridge import ConfigError\nfrom weighbridge.adapters import litellm\n{attempt}"
+    done = fresh(code, blocked=("fastapi",))
+    assert "pip install 'weighbridge[litellm]'" in done.stdout, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_the_litellm_adapter_imports_nothing_until_it_is_used():
+    done = fresh("import weighbridge.adapters.litellm\nprint(*sys.modules)")
+    assert not HEAVY & set(done.stdout.split()), done.stderr
+
+
 COMMANDS = {
     "serve without aiohttp": ("aiohttp", ["serve"], "gateway"),
     "serve without uvicorn": ("uvicorn", ["serve"], "gateway"),
@@ -96,6 +126,17 @@ COMMANDS = {
     "demo without anthropic": ("anthropic", ["demo", "--once"], "demo"),
     "demo without google-genai": ("google", ["demo", "--once"], "demo"),
     "demo without uvicorn": ("uvicorn", ["demo", "--once"], "demo"),
+    "a database without pg8000": (
+        "pg8000",
+        [
+            "import",
+            "litellm",
+            str(Path(__file__).parents[1] / "config/weighbridge.yaml"),
+            "--database",
+            "postgresql://h/d",
+        ],
+        "postgres",
+    ),
 }
 
 

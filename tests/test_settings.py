@@ -83,6 +83,11 @@ def test_who_may_be_asked_for_a_count_and_how_often(file: Any) -> None:
     assert tiered.counting.requests_per_minute == {"anthropic": 4000}
 
 
+@pytest.mark.parametrize(("text", "live"), [("on", "on"), ("off", "off"), ('"off"', "off"), ("frozen", "frozen")])
+def test_a_bare_on_is_no_boolean(file: Any, text: str, live: str) -> None:
+    assert load(file(f"counting: {{live: {text}}}"), HOME).counting.live == live
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "read"),
     [

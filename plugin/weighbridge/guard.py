@@ -17,9 +17,11 @@ from weighbridge.core.admission import Ticket, Weighed
 from weighbridge.core.errors import WeighbridgeError
 from weighbridge.core.flow import Flow, Heavy, Pause, Post, Step
 from weighbridge.core.ledger import Ended, Extend, Granted, Reserve, Settle, Settled, Short, Verb
-from weighbridge.core.model import Ending, RawCall
+from weighbridge.core.model import CutOff, Ending, RawCall
 from weighbridge.counters.transport import AsyncWire, Wire
 from weighbridge.desk import Desk
+from weighbridge.holding import AsyncHold, Hold
+from weighbridge.keeping import AsyncKeeper, Keeper
 from weighbridge.ledger import AsyncStore, Store
 
 T = TypeVar("T")
@@ -33,6 +35,7 @@ class Guard:
         self.desk = desk
         self.store = store
         self._wire = Wire()
+        self._keeper = Keeper(self.renew, desk.lease_ms)
 
     def open(self, raw: RawCall) -> Ticket:
         """Weigh, decide and hold.  Raises Refused."""
@@ -41,6 +44,10 @@ class Guard:
     def close(self, ticket: Ticket, ending: Ending) -> Settled:
         """Settle.  Raises StoreError where the store would not take it after several attempts."""
         return self._drive(self.desk.closing(ticket, ending))
+
+    def hold(self, raw: RawCall) -> Hold:
+        """`with guard.hold(raw) as ticket:` holds, and settles what `ticket.report(usage)` was told."""
+        return Hold(self, raw, self._keeper)
 
     def check(self, raw: RawCall) -> Ticket:
         """The ticket `open` would give, holding nothing.  Raises Refused."""
@@ -62,10 +69,20 @@ class Guard:
         """Any verb's answer; at once StoreUnavailable where the store did not answer a moment ago."""
         return self._drive(self.desk.asking(verb))
 
+    def note(self, ticket: Ticket, ending: CutOff) -> None:
+        """Write down how a running call is to be charged should this process die (`settlement.Wake`)."""
+        self.desk.noting(ticket, ending)
+
+    def repay(self) -> int:
+        """Settle some of what is owed, or was left by a process that is gone; how many were."""
+        return self._drive(self.desk.repaying())
+
     def shut(self) -> None:
-        """Close the connections to the store and to providers."""
+        """Close the connections to the store and to providers, and let go of the spool."""
+        self._drive(self.desk.parting())
         self._wire.close()
         self.store.close()
+        self.desk.shut()
 
     def _drive(self, flow: Flow[T]) -> T:
         try:
@@ -99,6 +116,7 @@ class AsyncGuard:
         self.desk = desk
         self.store = store
         self._wire = AsyncWire()
+        self._keeper = AsyncKeeper(self.renew, desk.lease_ms)
         self._releases: set[asyncio.Task[Settled]] = set()
 
     async def open(self, raw: RawCall) -> Ticket:
@@ -108,6 +126,10 @@ class AsyncGuard:
     async def close(self, ticket: Ticket, ending: Ending) -> Settled:
         """Settle.  Raises StoreError where the store would not take it after several attempts."""
         return await self._drive(self.desk.closing(ticket, ending))
+
+    def hold(self, raw: RawCall) -> AsyncHold:
+        """`async with guard.hold(raw) as ticket:` holds, and settles what `ticket.report(usage)` was told."""
+        return AsyncHold(self, raw, self._keeper)
 
     async def check(self, raw: RawCall) -> Ticket:
         """The ticket `open` would give, holding nothing.  Raises Refused."""
@@ -129,10 +151,20 @@ class AsyncGuard:
         """Any verb's answer; at once StoreUnavailable where the store did not answer a moment ago."""
         return await self._drive(self.desk.asking(verb))
 
+    def note(self, ticket: Ticket, ending: CutOff) -> None:
+        """Write down how a running call is to be charged should this process die (`settlement.Wake`)."""
+        self.desk.noting(ticket, ending)
+
+    async def repay(self) -> int:
+        """Settle some of what is owed, or was left by a process that is gone; how many were."""
+        return await self._drive(self.desk.repaying())
+
     async def shut(self) -> None:
-        """Close the connections to the store and to providers."""
+        """Close the connections to the store and to providers, and let go of the spool."""
+        await self._drive(self.desk.parting())
         await self._wire.close()
         await self.store.close()
+        self.desk.shut()
 
     async def _drive(self, flow: Flow[T]) -> T:
         try:
@@ -142,6 +174,7 @@ class AsyncGuard:
                     answer = await self._do(step)
                 except asyncio.CancelledError:
                     self._abandon(step)
+                    flow.close()
                     raise
                 except WeighbridgeError as error:
                     step = flow.throw(error)

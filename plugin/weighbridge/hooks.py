@@ -59,8 +59,8 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """A settlement the store would not take.  It is kept in memory and repeated when the store answers
-    again; until then its hold's lease may end, and if this process ends first, its charge is lost."""
+    """A settlement the store would not take.  It is kept, on disk where the store is no `memory://`, and
+    repeated when the store answers again; until then its hold's lease may end."""
 
     ticket: Ticket
     ending: Ending

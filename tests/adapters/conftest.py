@@ -1,19 +1,25 @@
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from adapters.commands import POLICIES, Run, until
+from adapters.crossings import LIBRARIES, Over, Yard, yard
 from weighbridge.adapters.cli import cli
 from weighbridge.core.policy import shelf
 from weighbridge.core.shelves import Fetch, Put
+from weighbridge.desk import Scale
 from weighbridge.ledger import Store
 from weighbridge.ledger.embedded import socket_path
 from weighbridge.settings import load, read_policies
+from weighbridge.wiring import scale as build_scale
 from weighbridge.wiring import store as open_store
 
 
@@ -66,3 +72,37 @@ def file(tmp_path: Path) -> Callable[[str], str]:
         return str(path)
 
     return of
+
+
+@pytest.fixture(scope="session")
+def scale() -> Scale:
+    """What weighs, built once."""
+    return build_scale(load(environ={}, store="memory://"))
+
+
+@pytest.fixture
+def unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that says nothing of weighbridge and knows no provider."""
+    for name in [name for name in os.environ if name.startswith("WEIGHBRIDGE_") or name.endswith("_API_KEY")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def at(scale: Scale, unset: None) -> Iterator[Yard]:
+    with yard(scale) as opened:
+        yield opened
+
+
+@pytest.fixture(params=list(LIBRARIES))
+def over(at: Yard, request: pytest.FixtureRequest) -> Over:
+    """Makes a client of one of the libraries, over its transport."""
+    library, transports = LIBRARIES[request.param]
+
+    @contextmanager
+    def client(team: str = "free", **more: Any) -> Iterator[Any]:
+        more = more or {"guard": at.guard}
+        with library.Client(base_url=at.url, transport=transports.Transport(team=team, **more)) as opened:
+            opened.library = library
+            yield opened
+
+    return client

@@ -131,7 +131,7 @@ def test_revoked_key(gateway: Gateway, sdk: Asking) -> None:
 
 
 def test_expired_key(gateway: Gateway) -> None:
-    made = gateway.key("free", expires=(datetime.now(UTC) + timedelta(seconds=3)).isoformat())
+    made = gateway.key("free", expires=(datetime.now(UTC) + timedelta(seconds=8)).isoformat())
     sdk = SDKS["openai"]
 
     def stopped() -> bool:
@@ -141,7 +141,7 @@ def test_expired_key(gateway: Gateway) -> None:
             return "expired" in str(error)
         return False
 
-    until(stopped, "the key to expire", 5)
+    until(stopped, "the key to expire", 12)
 
 
 def test_malformed(gateway: Gateway, key_of: KeyOf) -> None:

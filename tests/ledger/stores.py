@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from time import monotonic
 from typing import Any, TypeVar
 
-from weighbridge.core.ledger import Counters, Verb
+from weighbridge.core.ledger import Counter, Counters, Verb
 from weighbridge.ledger import AsyncStore
+from weighbridge.ledger.commands import Command
+from weighbridge.ledger.driving import async_drive, drive
 from weighbridge.ledger.memory import AsyncMemoryStore, MemoryStore
+from weighbridge.ledger.redis import REDIS
+from weighbridge.ledger.roots import ALL, GENERAL, root_of
+from weighbridge.ledger.travel import journey
 from weighbridge.ledger.upkeep import Upkeep
 
 T = TypeVar("T")
@@ -36,23 +42,37 @@ class Sync:
 
 def bases(store: Any) -> dict[str, int]:
     """What journal entries that are gone had charged, by the counter's field."""
-    if isinstance(store, Sync):
-        return bases(_Asked(store)) if hasattr(store.store, "_wire") else bases(store.store)
-    if isinstance(store, AsyncMemoryStore):
-        return bases(store._store)
+    if isinstance(store, Sync) and isinstance(store.store, AsyncMemoryStore):
+        return bases(store.store._store)
     if isinstance(store, MemoryStore):
         return dict(store.books.bases)
-    reply = store._ask(store._wire.encode(Counters()))
-    found = dict(zip(reply[::2], reply[1::2], strict=True))
-    return {name[2:].decode(): int(amount) for name, amount in found.items() if name.startswith(b"b:")}
+    total: dict[str, int] = {}
+    under = store.store if isinstance(store, Sync) else store
+    for root in ALL if under._roots else (GENERAL,):
+        reply = _reply(store, under._wire.encode(Counters(), root))
+        for name, amount in zip(reply[::2], reply[1::2], strict=True):
+            if name.startswith(b"b:"):
+                total[name[2:].decode()] = total.get(name[2:].decode(), 0) + int(amount)
+    return total
 
 
-class _Asked:
-    """An async store over Redis, asked for a raw reply."""
+def home(store: Any, counter: Counter) -> str:
+    """The root a store keeps a counter in."""
+    under = store.store if isinstance(store, Sync) else store
+    return root_of(counter) if getattr(under, "_roots", None) else GENERAL
 
-    def __init__(self, store: Sync) -> None:
-        self._wire = store.store._wire  # type: ignore[attr-defined]
-        self._ask = lambda command: store.runner.run(store.store._ask(command))  # type: ignore[attr-defined]
+
+def _reply(store: Any, command: Command) -> Any:
+    """What a server says to a command."""
+    if not isinstance(store, Sync):
+        until = monotonic() + 30
+        return drive(journey(store._chart, command), lambda step: store._do(step, until, None), REDIS)
+
+    async def asked(store: Any) -> Any:
+        until = asyncio.get_running_loop().time() + 30
+        return await async_drive(journey(store._chart, command), lambda step: store._do(step, until, None), REDIS)
+
+    return store.runner.run(asked(store.store))
 
 
 def fresh() -> str:

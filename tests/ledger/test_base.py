@@ -51,7 +51,7 @@ def test_settlements_without_an_entry_fold_nothing(store: Store) -> None:
 def tidied(store: Store) -> None:
     """All is forgotten that was due before `DAY` is."""
     for _ in range(CAP):
-        assert isinstance(store.run(Reserve("t", (Hold(PAST, 1, 1),), now=48 * HOUR - 1)), Moved)
+        assert isinstance(store.run(Reserve("t", (Hold(USD, None, 0), Hold(PAST, 1, 1)), now=48 * HOUR - 1)), Moved)
 
 
 def test_a_base_goes_with_its_counter(store: Store) -> None:
@@ -59,7 +59,7 @@ def test_a_base_goes_with_its_counter(store: Store) -> None:
         settle(store, number, (DAY, 1), (USD, 1))
     assert bases(store) == {DAY.field: 1, USD.field: 1}
     tidied(store)
-    settle(store, CAP + 1, now=48 * HOUR)
+    settle(store, CAP + 1, (USD, 0), now=48 * HOUR)
     assert [counter for counter, _ in store.run(Counters())] == [USD]
     assert bases(store) == {USD.field: 2}, "nor does it come back with what is folded later"
 

@@ -193,8 +193,9 @@ def test_no_phantom_refusal_after_many_expired(store: Store) -> None:
     for number in range(20):
         store.run(Reserve(f"r{number}", (Hold(USD, 100, 5), Hold(TOKENS, None, 2)), lease_ms=LEASE, now=0))
     assert isinstance(store.run(Reserve("s", one(100), now=LEASE)), Granted)
-    assert store.run(Peek((USD, TOKENS))) == (State(0, 100), State(0, 0))
-    assert [name for name, _ in store.run(OpenHolds())] == ["s"]
+    assert isinstance(store.run(Reserve("t", one(9, limit=9, counter=TOKENS), now=LEASE)), Granted)
+    assert store.run(Peek((USD, TOKENS))) == (State(0, 100), State(0, 9))
+    assert [name for name, _ in store.run(OpenHolds())] == ["s", "t"]
 
 
 def test_no_phantom_clamp_after_many_expired(store: Store) -> None:

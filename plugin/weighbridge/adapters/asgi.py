@@ -2,32 +2,32 @@
 
     app.add_middleware(Weighbridge, store="redis://localhost", identify=who)
 
-Nothing is buffered on the way out; requests of other kinds (WebSocket, other routes) pass through.
-Routes and wire formats are those of `core.dialects`.
+Nothing is buffered on the way out; other routes pass through, WebSockets by `realtime.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import re
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 from urllib.parse import quote
 
 from weighbridge import wiring
 from weighbridge.adapters.backstage import Backstage
 from weighbridge.adapters.intake import Body, read_body
+from weighbridge.adapters.realtime import Setting, session, setting
 from weighbridge.core import reply
 from weighbridge.core.admission import Ticket
-from weighbridge.core.dialects import DIALECTS, Route, route
+from weighbridge.core.dialects import DIALECTS, Route, added
 from weighbridge.core.dialects.base import AS_SENT, Dialect, Meter
 from weighbridge.core.dialects.curtain import Curtain, curtain
+from weighbridge.core.dialects.routes import renamed
 from weighbridge.core.errors import Refused
 from weighbridge.core.extension import Coverage
 from weighbridge.core.model import Call, CutOff, Ending, NeverSent, Principal, RawCall
-from weighbridge.core.settlement import conservative, written
+from weighbridge.core.settlement import Wake, conservative, written
 from weighbridge.guard import AsyncGuard
 from weighbridge.settings import Settings, load
 
@@ -39,6 +39,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Identify = Callable[[Scope], Principal | Awaitable[Principal]]
 
 EXHAUSTED: Final = "the budget ran out while it was answered"
+STOPPED: Final = "the gateway was shut down"
 MEANT: Final = (b"anthropic-version", b"anthropic-beta")
 """Request headers that change what a body means."""
 
@@ -59,6 +60,13 @@ class Passage:
         """Output tokens that went by so far, by the evidence."""
         self.sent = True
         """Set to False by the app where the provider certainly never got the request."""
+        self._task = asyncio.current_task()
+
+    def end(self, why: str) -> None:
+        """Break it off, wherever it stands."""
+        self.cut = self.cut or why
+        if self._task is not None:
+            self._task.cancel()
 
 
 def nobody(scope: Scope) -> Principal:
@@ -67,7 +75,8 @@ def nobody(scope: Scope) -> Principal:
 
 
 class Weighbridge:
-    """The middleware.  `guard`, or what to build one from: `store` (a URL) and `config` (a file)."""
+    """The middleware.  `guard`, or what to build one from: `store` (a URL) and `config` (a file).
+    `routes`: POST paths of your own -> wire format, beside the usual ones.  Raises ValueError."""
 
     def __init__(
         self,
@@ -78,12 +87,16 @@ class Weighbridge:
         config: str | None = None,
         identify: Identify = nobody,
         max_body_bytes: int = 32 * 1024 * 1024,
+        routes: Mapping[str, str] = {},
+        realtime: Setting = "refuse",
     ) -> None:
         if guard is not None and (store or config):
             raise TypeError("give either a guard or the store/config to build one from, not both")
         self.app = app
         self.identify = identify
         self.max_body = max_body_bytes
+        self.find = added(routes)
+        self.realtime = setting(realtime)
         self._guard = guard
         self._built = guard is None
         self._config = config
@@ -94,7 +107,9 @@ class Weighbridge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, self._settling(send))
-        path = route(scope["method"], scope["path"], _query(scope)) if scope["type"] == "http" else None
+        if scope["type"] == "websocket":
+            return await session(self, self.realtime, scope, receive, send)
+        path = self.find(scope["method"], scope["path"])
         if path is None or path.kind == "models":
             return await self.app(scope, receive, send)
         await Exchange(self, path, scope, receive, send).run()
@@ -105,6 +120,7 @@ class Weighbridge:
             async with self._building:
                 if self._guard is None:
                     self._guard = await wiring.async_guard(self._settings())
+                    self.backstage.start(self._guard)
         return self._guard
 
     def _settings(self) -> Settings:
@@ -115,7 +131,7 @@ class Weighbridge:
             if message["type"] == "lifespan.shutdown.complete":
                 await self.backstage.drain()
                 if self._built and self._guard is not None:
-                    await self._guard.store.close()
+                    await self._guard.shut()
             await send(message)
 
         return relay
@@ -136,6 +152,7 @@ class Exchange:
         self.curtain: Curtain | None = None
         self.status = 0
         self.complete = False
+        self.wake: Wake | None = None
         self.headers: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -153,8 +170,9 @@ class Exchange:
             ticket = await guard.open(raw)
         except Refused as error:
             return await answer(self.send, reply.refused(error, self.dialect, uuid.uuid4().hex))
-        self.gate.backstage.watch(guard, ticket)
         passage, coverage = Passage(ticket), Coverage(ticket)
+        self.gate.backstage.watch(guard, ticket, passage.end)
+        self.wake = Wake(ticket) if ticket.call.stream else None
         passage.seen = lambda: written(self.meter.seen()) if self.meter is not None else 0
         if ticket.covered < ticket.units:
             self.coverage = coverage
@@ -163,10 +181,12 @@ class Exchange:
         except BaseException as error:
             passage.cut = passage.cut or f"{type(error).__name__} while answering"
             # What the app made of our own breaking off is no error of its own.
-            if passage.cut != EXHAUSTED or not isinstance(error, Exception):
+            if passage.cut not in OURS or not isinstance(error, OURS[passage.cut]):
                 raise
         finally:
             self.gate.backstage.close(guard, coverage.ticket, self._ending(passage))
+        if passage.cut == STOPPED and not self.status:
+            await answer(self.send, reply.stopping(self.dialect, ticket.id))
 
     async def _who(self) -> Principal:
         found = self.gate.identify(self.scope)
@@ -183,9 +203,10 @@ class Exchange:
         if amendment.ask_usage or (self.coverage is not None and self.coverage.cuts):
             # The usage event asked for is taken out again, an end may be put in: a compressed stream forbids both.
             scope["headers"] = [item for item in scope["headers"] if item[0] != b"accept-encoding"]
-        renamed = ticket.weighed.detour.model
-        if renamed is not None and self.path.model is not None:
-            scope.update(_renamed(self.scope, self.path.model, renamed))
+        model = ticket.weighed.detour.model
+        if model is not None and self.path.model is not None:
+            path = renamed(self.scope["path"], self.path.model, model)
+            scope |= {"path": path, "raw_path": quote(path, safe="/:").encode()}
         await self.gate.app(scope, body.replay(self.receive), self._metered(guard, passage))
 
     def _metered(self, guard: AsyncGuard, passage: Passage) -> Send:
@@ -194,11 +215,18 @@ class Exchange:
                 message = self._started(passage.ticket.call, message)
             elif message["type"] == "http.response.body" and self.meter is not None:
                 message = self._curtained(self._metered_body(self.meter, message))
+                self._note(guard, passage.ticket, self.meter)
             await self.send(message)
             if self.coverage is not None and self.meter is not None and not self.complete:
                 await self._cover(guard, self.coverage, self.meter, passage)
 
         return relay
+
+    def _note(self, guard: AsyncGuard, ticket: Ticket, meter: Meter) -> None:
+        """Write down what goes by before it does: should this process die, it is charged."""
+        due = self.wake.due(meter.seen()) if self.wake is not None and not self.complete else None
+        if due is not None:
+            guard.note(ticket, due)
 
     async def _cover(self, guard: AsyncGuard, coverage: Coverage, meter: Meter, passage: Passage) -> None:
         """Hold for more of the answer ahead of need.  Raises Exhausted where it has to end here, and once
@@ -254,6 +282,10 @@ class Exchange:
         return CutOff(passage.cut or "no answer") if passage.sent else NeverSent(passage.cut)
 
 
+OURS: Final[Mapping[str, type[BaseException]]] = {EXHAUSTED: Exception, STOPPED: asyncio.CancelledError}
+"""Why we break a call off ourselves, and what the app then ends with."""
+
+
 async def answer(send: Send, ours: reply.Reply) -> None:
     """Send an answer of weighbridge's own."""
     headers = [(name.encode(), value.encode("latin-1")) for name, value in ours.headers.items()]
@@ -262,17 +294,5 @@ async def answer(send: Send, ours: reply.Reply) -> None:
     await send({"type": "http.response.body", "body": ours.body})
 
 
-def _renamed(scope: Scope, old: str, new: str) -> dict[str, Any]:
-    """A path that names another model."""
-    named = re.escape(old)
-    path = re.sub(f"(?<=/deployments)/{named}(?=/)|/{named}(?=:)", lambda _: f"/{new}", scope["path"], count=1)
-    return {"path": path, "raw_path": quote(path, safe="/:").encode()}
-
-
 def _meant(scope: Scope) -> dict[str, str]:
     return {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in MEANT}
-
-
-def _query(scope: Scope) -> str:
-    query: bytes = scope.get("query_string", b"")
-    return query.decode("latin-1")

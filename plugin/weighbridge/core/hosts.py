@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from weighbridge.core.catalogue import bare, family
 
@@ -44,6 +45,7 @@ MAKERS = {"openai": "openai", "anthropic": "anthropic", "gemini": "gemini"}
 """Counting family -> the provider that most likely serves it, where no host is known."""
 
 
+@lru_cache(maxsize=256)
 def provider_at(host: str) -> str:
     """The provider behind a host; the host itself (without its port) where it is none of the table's."""
     name = host.strip().lower().rpartition("@")[2]

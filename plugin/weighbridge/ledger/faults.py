@@ -16,7 +16,7 @@ from weighbridge.core.errors import StoreCorrupt, StoreError, StoreUnavailable
 
 NOT_NOW: Mapping[str, str] = {
     "LOADING": "it is still loading its data",
-    "READONLY": "it is a read-only replica: give the primary's address",
+    "READONLY": "it is a read-only replica: give the primary's address, or its sentinels' (redis+sentinel://)",
     "OOM": "its memory is full: raise maxmemory (the ledger needs maxmemory-policy noeviction)",
     "MISCONF": "it cannot save to disk: see its log",
     "BUSY": "it is busy running a script",
@@ -24,8 +24,8 @@ NOT_NOW: Mapping[str, str] = {
     "NOREPLICAS": "too few replicas are in sync",
     "CLUSTERDOWN": "its cluster is down",
     "TRYAGAIN": "its slots are moving",
-    "MOVED": "it is one node of a cluster",
-    "ASK": "it is one node of a cluster",
+    "MOVED": "the slot is on another node (for a cluster write redis+cluster://)",
+    "ASK": "the slot is on another node (for a cluster write redis+cluster://)",
     "NOAUTH": "it wants a password: put it into the URL",
     "WRONGPASS": "it refuses the user or password in the URL",
     "NOPERM": "the user in the URL may not run the ledger's commands",
@@ -40,6 +40,11 @@ CODES: Mapping[type[BaseException], str] = {
     redis_errors.NoScriptError: "NOSCRIPT",
     redis_errors.NoPermissionError: "NOPERM",
     redis_errors.AuthenticationError: "WRONGPASS",
+    redis_errors.ClusterDownError: "CLUSTERDOWN",
+    redis_errors.MasterDownError: "MASTERDOWN",
+    redis_errors.TryAgainError: "TRYAGAIN",
+    redis_errors.MovedError: "MOVED",
+    redis_errors.AskError: "ASK",
 }
 """Errors whose code redis-py takes out of the message."""
 
@@ -58,9 +63,9 @@ def fault(error: BaseException, place: str, key: str) -> StoreError:
     text = str(error)
     if found := _CORRUPT.search(text):
         return StoreCorrupt(f"{found[1]} (store {place}); see `weighbridge audit`")
-    if isinstance(error, TimeoutError | redis_errors.TimeoutError):
+    if isinstance(error, LATE):
         return StoreUnavailable(f"the store {place} gave no answer in time")
-    code = _code(error)
+    code = code_of(error)
     if code:
         return StoreUnavailable(f"the store {place} says not now: {NOT_NOW[code]}")
     if "WRONGTYPE" in text:
@@ -70,8 +75,9 @@ def fault(error: BaseException, place: str, key: str) -> StoreError:
     return StoreUnavailable(f"the store {place} cannot be reached: {text or type(error).__name__}")
 
 
-def _code(error: BaseException | None) -> str | None:
-    """The server's word.  redis-py wraps what it meets while connecting, so causes are looked at too."""
+def code_of(error: BaseException | None) -> str | None:
+    """The server's word, or None where it said none of these.  redis-py wraps what it meets while
+    connecting, so causes are looked at too."""
     while error is not None:
         if code := CODES.get(type(error)):
             return code
@@ -83,3 +89,5 @@ def _code(error: BaseException | None) -> str | None:
 
 LOST = (redis_errors.ConnectionError, ConnectionError, EOFError)
 """The connection broke: whether the command was applied is not known."""
+LATE = (TimeoutError, redis_errors.TimeoutError)
+"""No answer in time: nor is it then."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from weighbridge.core.errors import ConfigError
 from weighbridge.core.ledger import Verb
 from weighbridge.ledger import AsyncStore, Store
+from weighbridge.ledger.address import KINDS
 from weighbridge.ledger.memory import AsyncMemoryStore, MemoryStore
 from weighbridge.ledger.redis import DEADLINE, AsyncRedisStore, RedisStore
 from weighbridge.ledger.upkeep import JOURNAL_ENTRIES, Upkeep
@@ -41,8 +42,8 @@ def open_store(
     journal_entries: int = JOURNAL_ENTRIES,
     prefix: str = "weighbridge",
 ) -> Store:
-    """The store at `url`, for threads: redis://, rediss://, unix://, embedded:, embedded:PATH or
-    memory://.
+    """The store at `url`, for threads: redis://, rediss://, unix://, redis+sentinel://,
+    redis+cluster:// (address.py), embedded:, embedded:PATH or memory://.
 
     `clock` (milliseconds) is memory's; the others ask their server.  `directory` is where
     `embedded:` keeps its data, `timeout` the seconds a call may take, `journal_entries` how many
@@ -70,25 +71,17 @@ async def open_async_store(
 
 def _row(url: str) -> tuple[Callable[[str, Terms], Store], Callable[[str, Terms], AsyncStore]]:
     scheme = url.partition(":")[0]
-    if scheme in LATER:
-        raise ConfigError(f"the store {scheme}:// is not supported yet: give one node as redis:// or rediss://")
     if scheme not in SCHEMES:
         raise ConfigError(f"no store is called {scheme!r}: give {', '.join(f'{name}:' for name in SCHEMES)}")
     return SCHEMES[scheme]
 
 
 def _redis(url: str, terms: Terms) -> RedisStore:
-    try:
-        return RedisStore(url, deadline=terms.timeout, prefix=terms.prefix, upkeep=terms.upkeep)
-    except ValueError as error:
-        raise ConfigError(f"the store's URL cannot be read: {error}") from error
+    return RedisStore(url, deadline=terms.timeout, prefix=terms.prefix, upkeep=terms.upkeep)
 
 
 def _async_redis(url: str, terms: Terms) -> AsyncRedisStore:
-    try:
-        return AsyncRedisStore(url, deadline=terms.timeout, prefix=terms.prefix, upkeep=terms.upkeep)
-    except ValueError as error:
-        raise ConfigError(f"the store's URL cannot be read: {error}") from error
+    return AsyncRedisStore(url, deadline=terms.timeout, prefix=terms.prefix, upkeep=terms.upkeep)
 
 
 def _memory(url: str, terms: Terms) -> MemoryStore:
@@ -149,11 +142,7 @@ class AsyncLodger:
 
 
 SCHEMES: Mapping[str, tuple[Callable[[str, Terms], Store], Callable[[str, Terms], AsyncStore]]] = {
-    "redis": (_redis, _async_redis),
-    "rediss": (_redis, _async_redis),
-    "unix": (_redis, _async_redis),
+    **dict.fromkeys(KINDS, (_redis, _async_redis)),
     "embedded": (_embedded, _async_embedded),
     "memory": (_memory, _async_memory),
 }
-LATER = ("redis+sentinel", "redis+cluster")
-"""Named by the contract, and not built yet."""

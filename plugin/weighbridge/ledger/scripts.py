@@ -27,8 +27,10 @@ SCRIPTS: Mapping[str, Script] = {
     "extend": _load("books", "histories", "sweep", "asked", "extend"),
     "settle": _load("books", "histories", "sweep", "settle"),
     "renew": _load("books", "renew"),
+    "void": _load("books", "histories", "sweep", "void"),
     "put": _load("put"),
     "recount": _load("books", "recount"),
     "mend": _load("books", "mend"),
+    "learn": _load("learn"),
 }
 """By verb, which comes last: what is before it are its preludes, which never run alone."""

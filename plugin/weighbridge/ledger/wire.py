@@ -36,10 +36,11 @@ from weighbridge.core.ledger import (
     State,
     Verb,
 )
-from weighbridge.ledger import pages, papers
+from weighbridge.ledger import lessons, pages, papers
 from weighbridge.ledger.commands import Command, Keys, Word, pairs
 from weighbridge.ledger.door import check
 from weighbridge.ledger.journal import entry_of, entry_text
+from weighbridge.ledger.roots import Share, Void
 from weighbridge.ledger.upkeep import Upkeep, placed, window
 
 __all__ = ["ROOT", "Command", "Keys", "Wire", "Word"]
@@ -86,7 +87,8 @@ class Wire:
         return Command("extend", self._money(root)[:4], tuple(args))
 
     def _settle(self, verb: Settle, root: str) -> Command:
-        entry = "" if verb.entry is None else entry_text(verb.entry, verb.charges)
+        whole = verb.whole if isinstance(verb, Share) else verb.charges
+        entry = "" if verb.entry is None else entry_text(verb.entry, whole)
         output: Word = "" if verb.output is None else verb.output
         upkeep = self._upkeep
         args = [*self._terms(verb.now), verb.id, entry, upkeep.journal_cap, upkeep.fold, output, len(verb.charges)]
@@ -101,6 +103,9 @@ class Wire:
         key = self._money(root)[0]
         names = [f"o:{hold.history}" for hold in verb.holds if hold.history]
         return Command("", (key,), ("HMGET", key, *(names or [""])))
+
+    def _void(self, verb: Void, root: str) -> Command:
+        return Command("void", self._money(root)[:4], (*self._terms(verb.now), verb.id))
 
     def _peek(self, verb: Peek, root: str) -> Command:
         key = self._money(root)[0]
@@ -218,13 +223,15 @@ ENCODERS: Mapping[type, Callable[[Wire, Any, str], Command]] = {
     Reserve: Wire._reserve,
     Extend: Wire._extend,
     Settle: Wire._settle,
+    Share: Wire._settle,
+    Void: Wire._void,
     Renew: Wire._renew,
     Peek: Wire._peek,
     Recall: Wire._recall,
     Counters: Wire._counters,
     OpenHolds: Wire._open_holds,
     Entries: Wire._entries,
-    **{verb: _paper(encoder) for verb, encoder in papers.ENCODERS.items()},
+    **{verb: _paper(encoder) for verb, encoder in {**papers.ENCODERS, **lessons.ENCODERS}.items()},
     **{verb: _page(encoder) for verb, encoder in pages.ENCODERS.items()},
 }
 
@@ -232,6 +239,8 @@ DECODERS: Mapping[type, Callable[[Any, Command, Any], Any]] = {
     Reserve: _reserved,
     Extend: _reserved,
     Settle: _settled,
+    Share: _settled,
+    Void: lambda verb, command, reply: reply == 1,
     Renew: lambda verb, command, reply: reply == 1,
     Peek: _peeked,
     Recall: _recalled,
@@ -239,5 +248,6 @@ DECODERS: Mapping[type, Callable[[Any, Command, Any], Any]] = {
     OpenHolds: _opened,
     Entries: _journaled,
     **papers.DECODERS,
+    **lessons.DECODERS,
     **pages.DECODERS,
 }

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-import redis
-
 from weighbridge.adapters.cli.finding import Finding
-from weighbridge.core.errors import ConfigError
+from weighbridge.core.errors import ConfigError, StoreError
+from weighbridge.ledger.redis import RedisStore
 from weighbridge.settings import Settings
 
 OLDEST: Final = (6, 2)
@@ -25,17 +24,26 @@ def examine(settings: Settings) -> Iterator[Finding]:
             "redis", "note", "none: memory:// forgets everything at the end, and one process sees it", "use embedded:"
         )
         return
+    store = RedisStore(url, deadline=settings.store_timeout_seconds)
     try:
-        with redis.Redis.from_url(url, socket_timeout=settings.store_timeout_seconds) as client:
-            info: Info = client.info()
-    except redis.RedisError as error:
+        told = store.servers()
+    except StoreError as error:
         yield Finding("redis", "note", f"does not tell about itself ({error})", "allow the command INFO")
         return
-    faults = [finding for fault in FAULTS if (finding := fault(info)) is not None]
-    yield Finding(
-        "redis", "ok", f"{info.get('redis_version', 'unknown version')}, {info.get('used_memory_human')} used"
-    )
-    yield from faults
+    finally:
+        store.close()
+    for place, text in told.items():
+        info = _read(text)
+        server = "redis" if len(told) == 1 else f"redis {place}"
+        version, memory = info.get("redis_version", "unknown version"), info.get("used_memory_human")
+        yield Finding(server, "ok", f"{version}, {memory} used")
+        yield from (finding for fault in FAULTS if (finding := fault(info)) is not None)
+
+
+def _read(text: bytes) -> Info:
+    """INFO's lines, numbers as such."""
+    pairs = (line.split(":", 1) for line in text.decode(errors="replace").splitlines() if ":" in line)
+    return {name: int(value) if value.isdigit() else value for name, value in pairs}
 
 
 def embedded_server(settings: Settings) -> Iterator[Finding]:
@@ -90,7 +98,9 @@ def _forgets(info: Info) -> Finding | None:
 def _follows(info: Info) -> Finding | None:
     if info.get("role") != "slave":
         return None
-    return Finding("redis role", "wrong", "a replica, which takes no writes", "name the primary with --store")
+    return Finding(
+        "redis role", "wrong", "a replica, which takes no writes", "name the primary, or its sentinels, with --store"
+    )
 
 
 FAULTS: Final[tuple[Callable[[Info], Finding | None], ...]] = (_old, _follows, _evicts, _forgets)

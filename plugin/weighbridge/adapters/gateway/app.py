@@ -8,26 +8,32 @@ import uuid
 from typing import Final
 
 from weighbridge import wiring
-from weighbridge.adapters.asgi import App, Passage, Receive, Scope, Send, Weighbridge, answer
+from weighbridge.adapters.asgi import STOPPED, App, Passage, Receive, Scope, Send, Weighbridge, answer
+from weighbridge.adapters.gateway.curfew import Curfew
 from weighbridge.adapters.gateway.forward import Forwarder
 from weighbridge.adapters.gateway.house import house
 from weighbridge.adapters.gateway.identity import Doorkeeper
 from weighbridge.core import reply
 from weighbridge.core.dialects import DIALECTS, route
+from weighbridge.core.dialects.addresses import spoken, unmetered
 from weighbridge.core.errors import Refused, WeighbridgeError
 from weighbridge.settings import Settings
 
 DOTS: Final = frozenset((".", ".."))
+ALIVE: Final = "/health/live"
 HOUSE: Final = ("/health/", "/weighbridge/")
 API: Final = ("/v1/", "/v1beta/")
-SPOKEN: Final = (("/v1/messages", "anthropic-messages"), ("/v1beta/", "gemini-generate"))
-"""Whose words a route that is no known one is refused in; OpenAI's elsewhere."""
 
 
 class Gateway:
-    """An ASGI app.  Opens its store and its connections at start-up and closes them at shutdown."""
+    """An ASGI app.  Opens its store and its connections at start-up and closes them at shutdown.
 
-    def __init__(self, settings: Settings) -> None:
+    `signals`: asked to stop (SIGTERM, SIGINT), refuse new calls and let open ones end before the server
+    hears of it.  For a server that runs it in its main thread."""
+
+    def __init__(self, settings: Settings, *, signals: bool = False) -> None:
+        self._signals = signals
+        self._curfew: Curfew | None = None
         self._settings = settings
         self._forwarder = Forwarder(settings.streams)
         self._front: App | None = None
@@ -37,9 +43,11 @@ class Gateway:
             return await self._lifespan(receive, send)
         if scope["type"] == "http":
             assert self._front is not None, "requests come after start-up"
+            if self._curfew is not None and self._curfew.begun and scope["path"] != ALIVE:
+                return await answer(send, reply.stopping(DIALECTS[_dialect(scope)], uuid.uuid4().hex))
             if not DOTS.isdisjoint(scope["path"].split("/")):
                 # A provider may resolve the dots, and then answer a route that was never let through.
-                return await answer(send, _refused(_no_route(scope), _spoken(scope["path"])))
+                return await answer(send, _refused(_no_route(scope), spoken(scope["path"])))
             return await self._front(scope, receive, send)
         await send({"type": "websocket.close", "code": 1008, "reason": "weighbridge meters HTTP only"})
 
@@ -55,7 +63,12 @@ class Gateway:
         self._house = house(guard, self._doorkeeper.identify, most)
         front = Weighbridge(self._behind, guard=guard, identify=self._doorkeeper.identify, max_body_bytes=most)
         await self._forwarder.start()
+        front.backstage.start(guard)
         self._front = front
+        if self._signals:
+            seconds = self._settings.limits.shutdown_seconds
+            self._curfew = Curfew(lambda: front.backstage.finish(seconds, STOPPED))
+            self._curfew.listen()
         # What was built so far stays for good: the collector need not walk it again and again.
         gc.collect()
         gc.freeze()
@@ -83,8 +96,7 @@ class Gateway:
 
     async def _unmetered(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Model lists are forwarded; anything else only where the settings say so."""
-        path = route(scope["method"], scope["path"], "")
-        dialect = path.dialect if path else _spoken(scope["path"])
+        path, dialect = route(scope["method"], scope["path"], ""), _dialect(scope)
         try:
             await self._doorkeeper.identify(scope)
             if path is None and (self._settings.unmetered_routes == "refuse" or not scope["path"].startswith(API)):
@@ -97,8 +109,9 @@ class Gateway:
         await self._forwarder.forward(scope, receive, send, provider, dialect, None)
 
 
-def _spoken(path: str) -> str:
-    return next((dialect for prefix, dialect in SPOKEN if path.startswith(prefix)), "openai-chat")
+def _dialect(scope: Scope) -> str:
+    path = route(scope["method"], scope["path"], "")
+    return path.dialect if path else spoken(scope["path"])
 
 
 def _refused(error: Refused, dialect: str) -> reply.Reply:
@@ -116,8 +129,7 @@ def _no_route(scope: Scope) -> Refused:
 def _not_metered(scope: Scope) -> Refused:
     if not scope["path"].startswith(API):
         return _no_route(scope)
-    fix = "Set unmetered_routes: forward to let it pass unmetered."
-    return Refused("unmetered", f"{_where(scope)} cannot be metered. {fix}")
+    return unmetered(scope["method"], scope["path"])
 
 
 def _no_provider(dialect: str) -> Refused:

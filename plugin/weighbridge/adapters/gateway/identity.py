@@ -11,6 +11,7 @@ from weighbridge.core import keys
 from weighbridge.core.errors import Refused, StoreError, StoreUnavailable
 from weighbridge.core.model import Principal
 from weighbridge.core.shelves import Look, Version
+from weighbridge.core.tags import request_tags
 from weighbridge.guard import AsyncGuard
 from weighbridge.outage import store_down
 from weighbridge.settings import Settings
@@ -23,8 +24,6 @@ KNOWN_MS: Final = 500
 BELIEVED_MS: Final = 10 * 60 * 1000
 """How long a key is believed while the store does not answer."""
 MOST_KNOWN: Final = 10_000
-MOST_TAGS: Final = 16
-LONGEST_TAG: Final = 256
 LARGEST_HEADERS: Final = 64 * 1024
 KEY_HEADERS: Final = (b"x-api-key", b"x-goog-api-key", b"x-auth-token")
 FORWARDED: Final = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
@@ -124,21 +123,6 @@ def presented_key(scope: Scope, headers: Headers) -> str | None:
             return headers[name].decode("latin-1").strip()
     found = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("key")
     return found[0] if found else None
-
-
-def request_tags(text: str) -> dict[str, str]:
-    """`run=42,feature=search` as a mapping.  Raises Refused("malformed")."""
-    tags = {}
-    for item in filter(None, (part.strip() for part in text.split(","))):
-        name, equals, value = item.partition("=")
-        if not equals or not name.strip():
-            raise Refused("malformed", f"x-weighbridge-tags holds '{item[:40]}'; write name=value pairs.")
-        if len(item) > LONGEST_TAG:
-            raise Refused("malformed", f"x-weighbridge-tags: '{item[:40]}...' is over {LONGEST_TAG} characters long.")
-        tags[name.strip()] = value.strip()
-    if len(tags) > MOST_TAGS:
-        raise Refused("malformed", f"x-weighbridge-tags holds {len(tags)} tags; {MOST_TAGS} at most.")
-    return tags
 
 
 def _said(headers: Headers, name: bytes) -> str | None:

@@ -48,14 +48,33 @@ local function fold(most)
     return charges
   end
 
-  -- Adds to what gone entries had spent on each counter that is still there.
+  -- When a counter may be forgotten (0: never), by its field: as ledger/upkeep.py has it.
+  local function purge_time(field)
+    local first, past, span = string.match(field, '|(%d+)|(%d+)|(%d+)$')
+    first, past, span = tonumber(first), tonumber(past), tonumber(span)
+    if not past or past == 0 then return 0 end
+    if span > 0 then return past + span + HOUR end
+    return past + math.min(math.max(past - first, HOUR), 40 * 24 * HOUR)
+  end
+
+  -- Whether a counter has been forgotten.  One that is not here may live in another root of a
+  -- cluster: then its base is kept here, for as long.
+  local function forgotten(field)
+    if not book[field].new then return false end
+    local purge = purge_time(field)
+    if book[field].purged or (purge > 0 and purge <= now) then return true end
+    if purge > 0 then later('ZADD', DUE, text(purge), 'c' .. field) end
+    return false
+  end
+
+  -- Adds to what gone entries had spent on each counter that is not forgotten.
   local function add_to_bases(charges)
     local names, bases = {}, {}
     for _, charge in ipairs(charges) do names[#names + 1] = charge[1] end
     load_counters(names)
     for i, charge in ipairs(charges) do
       local name = charge[1]
-      if not book[name].new then
+      if not forgotten(name) then
         local field = 'b:' .. name
         if not bases[name] then
           bases[name] = book[name].purged and 0 or amount(read('HGET', COUNTERS, field), COUNTERS, field)
