@@ -280,7 +280,8 @@ class Desk:
     def _closed(self, ticket: Ticket, ending: Ending, verb: Settle, settled: Settled) -> None:
         if self._corrector is not None:
             self._corrector.note(ticket, ending)
-        self._tell(Closed(ticket, ending, settled.outcome, verb.entry.nano_usd if verb.entry else 0))
+        nano = verb.entry.nano_usd if verb.entry else 0
+        self._tell(Closed(ticket, ending, settled.outcome, nano, verb.entry))
         for claim, spent, share in crossings(ticket, verb, settled):
             counter = claim.hold.counter
             self._tell(Warned(counter.policy, dict(counter.scope), counter.unit, claim.limit, spent, share))
