@@ -16,7 +16,7 @@ from weighbridge.core.admission import Ticket
 from weighbridge.core.counting.learner import Learner
 from weighbridge.core.counting.lesson import LONGEST_NAME, Seen, Taught, Topic, believable
 from weighbridge.core.errors import StoreError
-from weighbridge.core.flow import Flow
+from weighbridge.core.flow import Flow, heavy
 from weighbridge.core.lessons import PAGE, Learn, Learnt, Note
 from weighbridge.core.model import Ending, Reported
 
@@ -24,6 +24,8 @@ Asking = Callable[[Learn], Flow[Learnt]]
 """Puts the question to the store."""
 EVERY_MS: Final = 1000
 BATCH: Final = 50
+INLINE_TOPICS: Final = 20
+"""More lessons at once than this are heard as heavy work."""
 MOST_PENDING: Final = 1000
 """Observations kept while the store does not take them; the newest are left out."""
 
@@ -76,7 +78,11 @@ class Corrector:
     def _tell(self, verb: Learn, asking: Asking) -> Flow[bool]:
         """Whether the store heard it.  Lessons are no money: one that is lost is not missed."""
         try:
-            self.take((yield from asking(verb)))
+            learnt = yield from asking(verb)
+            if len(learnt.records) <= INLINE_TOPICS:
+                self.take(learnt)
+            else:
+                yield from heavy(lambda: self.take(learnt))
         except (StoreError, GeneratorExit) as error:
             self.keep(verb)
             if isinstance(error, GeneratorExit):

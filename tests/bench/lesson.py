@@ -159,8 +159,16 @@ def _models(told: Sequence[Told]) -> None:
     for (host, model), ones in sorted(models.items(), key=lambda item: -len(item[1])):
         if len(ones) > SETTLED:
             _line(f"{host} {model}", f"after {SETTLED} of it", [one.score for one in ones[SETTLED:]])
+    worst = max(
+        (accuracy([one.score for one in ones[FIRST:]]).median, name)
+        for name, ones in models.items()
+        if len(ones) > FIRST
+    )
+    often = sum(len(ones) > FIRST for ones in models.values())
     _line("all", f"after {SETTLED} of a model", [one.score for one in told if one.of_model >= SETTLED])
     _line("all", f"after {FIRST} of a model", [one.score for one in told if one.of_model >= FIRST])
+    print(f"hosts and models with more than {FIRST} settlements: {often}; worst median after them: ", end="")
+    print(f"{worst[0]:.2%} ({' '.join(worst[1])})")
 
 
 def _misses(told: Sequence[Told]) -> None:
