@@ -87,8 +87,7 @@ def proxied(
         (place / "policies.yaml").write_text(yaml.safe_dump(dict(policies)))
         (place / "who.py").write_text(AUTH)
         settled = config(upstream)
-        if not wrapped:  # the wrapper brings its own
-            settled["litellm_settings"]["callbacks"] = "weighbridge.adapters.litellm.plugin"
+        settled["litellm_settings"]["callbacks"] = "weighbridge.adapters.litellm.plugin"
         (place / "config.yaml").write_text(yaml.safe_dump(settled))
         own = {"store": store_url, "policies": "policies.yaml", **settings}
         (place / "weighbridge.yaml").write_text(yaml.safe_dump(own))
