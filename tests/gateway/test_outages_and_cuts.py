@@ -11,17 +11,19 @@ import pytest
 import redis
 
 from gateway import provider
-from gateway.provider import ANSWER, json_array, sse
+from gateway.long_answers import LONG_ANSWERS, slowly
+from gateway.provider import ANSWER, json_array
 from gateway.running import Gateway, running
 from gateway.sdks import CHAT_MODEL, CLAUDE, GEMINI, anthropic_at, genai_at, openai_at
-from gateway.upstream import TAPE_HEADER, Answer, Pause, Step, Upstream, serving, until
+from gateway.upstream import TAPE_HEADER, Upstream, serving, until
 
 SILENT_MS = 4_000
 USUAL = 20
 ROOM = 120
+GROWN = {"limit": {"output_tokens": USUAL * ANSWER + ROOM}, "window": "lifetime", "hold": "observed"}
 LONG = 400
 """Words of the answer that outgrows everything."""
-GROWN = {"limit": {"output_tokens": USUAL * ANSWER + ROOM}, "window": "lifetime", "hold": "observed"}
+SDKS: dict[str, Any] = {"openai": openai_at, "responses": openai_at, "anthropic": anthropic_at, "gemini": genai_at}
 POLICIES: dict[str, Any] = {
     "policies": [
         {"name": "grown", "match": {"team": "grown"}, "per": ["key"], "on_exhausted": "cut", **GROWN},
@@ -42,105 +44,19 @@ def gateway(upstream: Upstream) -> Iterator[Gateway]:
         yield started
 
 
-def slowly(events: list[bytes]) -> Answer:
-    """A stream whose chunks do not come all at once."""
-    steps: list[Step] = [step for event in events for step in (event, Pause(0.005))]
-    return Answer.stream(*steps)
-
-
-def chat_words() -> list[bytes]:
-    return sse(*[{"choices": [{"index": 0, "delta": {"content": "abc"}}]}] * LONG)
-
-
-def claude_words() -> list[bytes]:
-    begin = {"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "content": [],
-             "model": CLAUDE, "usage": {"input_tokens": 9, "output_tokens": 1}}}  # fmt: skip
-    block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
-    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "abc"}}
-    return [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in (begin, block, *[delta] * LONG)]
-
-
-def gemini_words() -> list[bytes]:
-    return sse(*[{"candidates": [{"content": {"role": "model", "parts": [{"text": "abc"}]}}]}] * LONG)
-
-
-def ask_openai(sdk: Any, headers: dict[str, str]) -> Any:
-    messages: Any = [{"role": "user", "content": "Weigh."}]
-    return sdk.chat.completions.create(
-        model=CHAT_MODEL, messages=messages, stream=True, max_tokens=1000, extra_headers=headers
-    )
-
-
-def response_words() -> list[bytes]:
-    text = {"type": "output_text", "text": "", "annotations": []}
-    item = {"type": "message", "id": "m", "role": "assistant", "status": "in_progress", "content": []}
-    place = {"item_id": "m", "output_index": 0, "content_index": 0}
-    events = [
-        {
-            "type": "response.created",
-            "response": {"id": "r", "object": "response", "status": "in_progress", "output": []},
-        },
-        {"type": "response.output_item.added", "output_index": 0, "item": item},
-        {"type": "response.content_part.added", **place, "part": text},
-        *[{"type": "response.output_text.delta", **place, "delta": "abc"}] * LONG,
-    ]
-    return list(sse(*({**e, "sequence_number": i} for i, e in enumerate(events)), named=True))
-
-
-def ask_responses(sdk: Any, headers: dict[str, str]) -> Any:
-    return sdk.responses.create(
-        model=CHAT_MODEL, input="Weigh.", stream=True, max_output_tokens=1000, extra_headers=headers
-    )
-
-
-def _incomplete(heard: Any) -> int:
-    last = heard[-1]
-    assert last.type == "response.incomplete" and last.response.incomplete_details.reason == "max_output_tokens"
-    assert last.response.output_text == "abc" * [event.type for event in heard].count("response.output_text.delta")
-    return [event.type for event in heard].count("response.incomplete")
-
-
-def ask_anthropic(sdk: Any, headers: dict[str, str]) -> Any:
-    messages: Any = [{"role": "user", "content": "Weigh."}]
-    return sdk.messages.create(model=CLAUDE, messages=messages, stream=True, max_tokens=1000, extra_headers=headers)
-
-
-def ask_gemini(sdk: Any, headers: dict[str, str]) -> Any:
-    config: Any = {"max_output_tokens": 1000, "http_options": {"headers": headers}}
-    return sdk.models.generate_content_stream(model=GEMINI, contents="Weigh.", config=config)
-
-
-def _stops(heard: Any) -> int:
-    return [event.type for event in heard].count("message_stop")
-
-
-def _ends(choices: str, reason: str) -> Any:
-    """How often an SDK hears the end."""
-    return lambda heard: [c.finish_reason for event in heard for c in getattr(event, choices) or []].count(reason)
-
-
-SDKS: dict[str, tuple[Any, ...]] = {
-    "openai": (openai_at, ask_openai, chat_words, _ends("choices", "length")),
-    "responses": (openai_at, ask_responses, response_words, _incomplete),
-    "anthropic": (anthropic_at, ask_anthropic, claude_words, _stops),
-    "gemini": (genai_at, ask_gemini, gemini_words, _ends("candidates", "MAX_TOKENS")),
-}
-"""(client at a URL with a key, what it asks, an answer that is too long, how often it hears the end)."""
-
-
 @pytest.mark.parametrize("sdk", SDKS)
 def test_a_stream_that_outgrows_its_budget_ends_like_any_other(gateway: Gateway, upstream: Upstream, sdk: str) -> None:
-    made, ask, words, reason = SDKS[sdk]
+    long = LONG_ANSWERS[sdk]
     who = f"grown-{sdk}"
-    client = made(gateway.url, gateway.key("grown", alias=who)["key"])
-    upstream.tape[f"long-{sdk}"] = slowly(words())
+    client = SDKS[sdk](gateway.url, gateway.key("grown", alias=who)["key"])
+    upstream.tape[f"long-{sdk}"] = slowly(long.words(LONG))
     for _ in range(USUAL):
-        assert list(ask(client, {}))
+        assert list(long.ask(client, {}))
     gateway.quiet()
-    heard = list(ask(client, {TAPE_HEADER: f"long-{sdk}"}))
+    heard = list(long.ask(client, {TAPE_HEADER: f"long-{sdk}"}))
     client.close()
     assert ANSWER < len(heard) < LONG
-    assert reason(heard) == 1
+    assert long.ends(heard) == 1
     gateway.quiet()
     [entry] = [e for e in gateway.entries() if e.key == who and e.ending != "reported"]
     assert entry.ending == "cut off: the budget ran out while it was answered"
@@ -151,14 +67,12 @@ def test_a_stream_that_outgrows_its_budget_ends_like_any_other(gateway: Gateway,
 
 def test_a_cut_array_is_whole_and_a_cut_message_says_why(gateway: Gateway, upstream: Upstream) -> None:
     key = gateway.key("grown", alias="grown-others")["key"]
-    array = json_array(*[json.loads(chunk.removeprefix(b"data: ")) for chunk in gemini_words()])
-    upstream.tape["long-array"] = Answer.stream(
-        *(step for chunk in array for step in (chunk, Pause(0.005))), headers={"content-type": "application/json"}
-    )
-    upstream.tape["long-message"] = slowly(claude_words())
+    array = json_array(*[json.loads(chunk.removeprefix(b"data: ")) for chunk in LONG_ANSWERS["gemini"].words(LONG)])
+    upstream.tape["long-array"] = slowly(array, **{"content-type": "application/json"})
+    upstream.tape["long-message"] = slowly(LONG_ANSWERS["anthropic"].words(LONG))
     with anthropic_at(gateway.url, key) as sdk:
         for _ in range(USUAL):
-            assert list(ask_anthropic(sdk, {}))
+            assert list(LONG_ANSWERS["anthropic"].ask(sdk, {}))
         gateway.quiet()
         headers = {TAPE_HEADER: "long-message"}
         say: Any = [{"role": "user", "content": "Weigh."}]
