@@ -19,6 +19,7 @@ from weighbridge.guard import AsyncGuard, Guard
 from weighbridge.hooks import Event
 from weighbridge.ledger import Store
 from weighbridge.ledger.memory import MemoryStore
+from weighbridge.ledger.spool import Spool
 from weighbridge.scale import Scale
 
 T = TypeVar("T")
@@ -85,12 +86,12 @@ class AsyncShaky:
 class Gate:
     """One guard under test, driven alike whether it waits or not."""
 
-    def __init__(self, waits: bool) -> None:
+    def __init__(self, waits: bool, spool: Spool | None = None, store: MemoryStore | None = None) -> None:
         self.clock = Clock()
-        self.store = Shaky(MemoryStore(self.clock))
+        self.store = Shaky(store or MemoryStore(self.clock))
         self.events: list[Event] = []
         scale = Scale(Catalogue({"m": ROW}), lambda name: Words(), lambda call: "here")
-        self.desk = Desk(scale, self.clock, hooks=[self.events.append])
+        self.desk = Desk(scale, self.clock, hooks=[self.events.append], spool=spool)
         self.waits = waits
         self.guard: Any = AsyncGuard(self.desk, AsyncShaky(self.store)) if waits else Guard(self.desk, self.store)
 

@@ -207,6 +207,7 @@ TRESPASSES = {
     "Floors inside the core: verbs above nouns": ("core/model.py", "weighbridge.core.pricing"),
     "The core touches nothing": ("core/errors.py", "time"),
     "The guard meets the ledger's Protocol, not Redis, not settings": ("guard.py", "redis"),
+    "LiteLLM is imported by its adapter alone": ("scale.py", "litellm"),
     "Rims do not know each other": ("adapters/asgi.py", "weighbridge.adapters.gateway"),
 }
 """Contract -> an import that breaks it, and where."""

@@ -105,6 +105,20 @@ def test_transport_needs_no_other_extra(ours, other):
     assert "litellm" not in done.stdout.split()
 
 
+@pytest.mark.parametrize("name", ["plugin", "app"])
+def test_litellm_without_its_extra(name):
+    attempt = f"try:\n    litellm.{name}\nexcept ConfigError as error:\n    print(error)"
+    code = f"from weighbridge import ConfigError\nfrom weighbridge.adapters import litellm\n{attempt}"
+    done = fresh(code, blocked=("fastapi",))
+    assert "pip install 'weighbridge[litellm]'" in done.stdout, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_the_litellm_adapter_imports_nothing_until_it_is_used():
+    done = fresh("import weighbridge.adapters.litellm\nprint(*sys.modules)")
+    assert not HEAVY & set(done.stdout.split()), done.stderr
+
+
 COMMANDS = {
     "serve without aiohttp": ("aiohttp", ["serve"], "gateway"),
     "serve without uvicorn": ("uvicorn", ["serve"], "gateway"),
@@ -112,6 +126,17 @@ COMMANDS = {
     "demo without anthropic": ("anthropic", ["demo", "--once"], "demo"),
     "demo without google-genai": ("google", ["demo", "--once"], "demo"),
     "demo without uvicorn": ("uvicorn", ["demo", "--once"], "demo"),
+    "a database without pg8000": (
+        "pg8000",
+        [
+            "import",
+            "litellm",
+            str(Path(__file__).parents[1] / "config/weighbridge.yaml"),
+            "--database",
+            "postgresql://h/d",
+        ],
+        "postgres",
+    ),
 }
 
 

@@ -32,6 +32,9 @@ def test_a_request_from_the_gate_to_its_settlement(gate: Gate) -> None:
     assert gate.do(gate.guard.close(ticket, Reported(Usage(input=9, output=3)))).outcome == "already"
     assert [type(event) for event in gate.events] == [Admitted, Closed, Closed]
     (entry,) = gate.store.run(Entries())
+    closed = gate.events[1]
+    assert isinstance(closed, Closed) and closed.entry is not None and closed.entry.output == 3
+    assert (closed.refunded_nano, closed.overrun_nano) == (ticket.held_nano - 12_000, 0)
     assert (entry.id, entry.team, entry.nano_usd) == (ticket.id, "research", 12_000)
 
 

@@ -83,6 +83,11 @@ def test_who_may_be_asked_for_a_count_and_how_often(file: Any) -> None:
     assert tiered.counting.requests_per_minute == {"anthropic": 4000}
 
 
+@pytest.mark.parametrize(("text", "live"), [("on", "on"), ("off", "off"), ('"off"', "off"), ("frozen", "frozen")])
+def test_a_bare_on_is_no_boolean(file: Any, text: str, live: str) -> None:
+    assert load(file(f"counting: {{live: {text}}}"), HOME).counting.live == live
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "read"),
     [
@@ -92,6 +97,7 @@ def test_who_may_be_asked_for_a_count_and_how_often(file: Any) -> None:
         ("STORE_TIMEOUT_SECONDS", "0.5", lambda s: s.store_timeout_seconds == 0.5),
         ("LIMITS__MAX_BODY_MB", "1", lambda s: s.limits.max_body_bytes == 1024 * 1024),
         ("STREAMS__ON_DISCONNECT", "count", lambda s: s.streams.on_disconnect == "count"),
+        ("STREAMS__DRAIN_TOKENS", "7", lambda s: s.streams.drain_tokens == 7),
         ("TRUSTED_PROXIES", "10.0.0.0/8, 10.1.1.1", lambda s: [str(p) for p in s.trusted_proxies][1] == "10.1.1.1/32"),
         ("TRUSTED_PROXIES", '["10.0.0.0/8"]', lambda s: len(s.trusted_proxies) == 1),
         ("MODELS", '{"x": {"max_input_tokens": 5}}', lambda s: s.models["x"].max_input_tokens == 5),

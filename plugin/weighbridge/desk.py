@@ -14,29 +14,31 @@ from functools import partial
 from typing import Final, TypeVar
 
 from weighbridge.core.admission import Plan, Ticket, Weighed, admit, plan, undecided, unheld
-from weighbridge.core.errors import Refused, StoreError, StoreUnavailable
+from weighbridge.core.errors import Refused, StoreError, StoreUnavailable, WeighbridgeError
 from weighbridge.core.flow import Flow, Pause, heavy
 from weighbridge.core.grant import WORST_CASE, decide
 from weighbridge.core.history import Recall
 from weighbridge.core.ledger import Ended, Extend, Granted, Moved, Peek, Renew, Settle, Settled, Short, Verb
 from weighbridge.core.model import CutOff, Ending, RawCall
-from weighbridge.core.policy import context, credit, shelf
+from weighbridge.core.policy import context
 from weighbridge.core.policy.model import Rules
-from weighbridge.core.settlement import crossings, settle
-from weighbridge.core.shelves import Fetch, Version
+from weighbridge.core.settlement import Wake, crossings, settle
+from weighbridge.corrector import Corrector
 from weighbridge.counters import Remote
 from weighbridge.hooks import Admitted, Closed, Event, Hook, TurnedAway, Unsettled, Warned
-from weighbridge.outage import Outage, store_down
+from weighbridge.ledger.spool import Spool
+from weighbridge.outage import Outage, Spared, store_down
+from weighbridge.rulebook import Rulebook
 from weighbridge.scale import Scale
 
 T = TypeVar("T")
 
-RULES_MS: Final = 500
-"""How old the policies may be before the store is asked for newer ones (promised: one second)."""
 INLINE_BYTES: Final = 64 * 1024
 """Bodies above this are weighed as heavy work, so that an event loop keeps turning."""
 SETTLE_PAUSES: Final = (0.05, 0.2, 1.0, 3.0, 10.0)
 """Seconds between attempts at a settlement, always with the same id."""
+SPOOLED_PAUSES: Final = (0.05,)
+"""The same where it is on disk: nobody needs to wait for the end of an outage."""
 REPAID: Final = 100
 """Settlements made up for at the end of one call, at most, once the store answers again."""
 
@@ -53,17 +55,21 @@ class Desk:
         hooks: Iterable[Hook] = (),
         lease_ms: int = 120_000,
         ids: Callable[[], str] = lambda: uuid.uuid4().hex,
+        spool: Spool | None = None,
+        corrector: Corrector | None = None,
     ) -> None:
         self.lease_ms = lease_ms
         self._scale = scale
+        self.catalogue = scale.catalogue
         self._clock = clock
         self._remote = remote
+        self._corrector = corrector
         self._hooks = tuple(hooks)
         self._new_id = ids
         self._skew = 0
-        self._rules: Rules | None = None
-        self._asked_at = 0
-        self._outage = Outage(self.now)
+        self._outage = Outage(self.now, spool)
+        self._policies = Rulebook(clock, self._outage)
+        self._inherits = spool is not None
 
     def now(self) -> int:
         """The store's time, as far as this process knows it (milliseconds)."""
@@ -79,30 +85,77 @@ class Desk:
         except Refused as error:
             self._tell(TurnedAway(error, weighed))
             raise
+        self._outage.note(ticket, Wake(ticket).first())
         self._tell(Admitted(ticket))
         return ticket
 
     def closing(self, ticket: Ticket, ending: Ending) -> Flow[Settled]:
-        """Settle.  Raises StoreError where the store would not take it after several attempts."""
-        if isinstance(ending, CutOff) and ending.seen_tokens is None:
-            ending = yield from heavy(partial(self._scale.counted, ticket.weighed.model, ending))
+        """Settle.  Raises StoreError where the store would not take it after several attempts, or, where
+        there is a spool, at once in an outage: it is owed then, on disk, and settled later."""
+        ending = yield from self._evidence(ticket, ending)
         verb = settle(ticket, ending)
         if ticket.local:
             self._outage.settle(verb)
-        for pause in (*SETTLE_PAUSES, None):
+        try:
+            settled = yield from self._settling(verb)
+        except StoreError as error:
+            self._outage.owe(verb, ticket, ending)
+            self._tell(Unsettled(ticket, ending, str(error)))
+            yield from heavy(self._outage.sync)
+            raise
+        except GeneratorExit:  # whoever closes the call was cancelled
+            self._outage.owe(verb, ticket, ending)
+            raise
+        self._closed(ticket, ending, verb, settled)
+        if self._inherits:
+            self._inherits = False
+            yield from heavy(self._outage.inherit)
+        yield from self._repay()
+        yield from self._learn()
+        return settled
+
+    def _evidence(self, ticket: Ticket, ending: Ending) -> Flow[Ending]:
+        """The ending; of an answer that broke off, with the tokens of its text counted."""
+        if not isinstance(ending, CutOff) or ending.seen_tokens is not None:
+            return ending
+        try:
+            return (yield from heavy(partial(self._scale.counted, ticket.weighed.model, ending)))
+        except GeneratorExit:  # whoever closes the call was cancelled
+            self._outage.owe(settle(ticket, ending), ticket, ending)
+            raise
+
+    def _settling(self, verb: Settle) -> Flow[Settled]:
+        spooled = self._outage.spool is not None
+        for pause in SPOOLED_PAUSES if spooled else SETTLE_PAUSES:
             try:
-                settled = yield from self._outage.asking(verb, insist=True)
-            except StoreError as error:
-                if pause is None:
-                    self._outage.owe(verb, ticket, ending)
-                    self._tell(Unsettled(ticket, ending, str(error)))
-                    raise
+                settled = yield from self._outage.asking(verb, insist=not spooled)
+                break
+            except Spared:
+                raise
+            except StoreError:
                 yield Pause(pause)
-            else:
-                self._closed(ticket, ending, verb, settled)
-                yield from self._repay()
-                return settled
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        else:
+            settled = yield from self._outage.asking(verb, insist=True)
+        self._outage.over(verb.id)
+        return settled
+
+    def noting(self, ticket: Ticket, ending: CutOff) -> None:
+        """Write down how a running call is to be charged should this process die (`settlement.Wake`)."""
+        self._outage.note(ticket, ending)
+
+    def forget(self, ticket: Ticket) -> None:
+        """Another guard settled it."""
+        self._outage.over(ticket.id)
+
+    def repaying(self) -> Flow[int]:
+        """Settle what is owed, or was left by a process that is gone; how many were."""
+        yield from heavy(self._outage.inherit)
+        return (yield from self._repay())
+
+    def shut(self) -> None:
+        """Let go of the spool: what is unsettled is left to the next process."""
+        if self._outage.spool is not None:
+            self._outage.spool.close()
 
     def checking(self, raw: RawCall) -> Flow[Ticket]:
         """The ticket `opening` would give, holding nothing.  Raises Refused."""
@@ -137,7 +190,7 @@ class Desk:
 
     def weighing(self, raw: RawCall) -> Flow[Weighed]:
         """Count only (the providers' count routes).  Raises Refused."""
-        return (yield from self._weigh(raw, self._rules or Rules()))
+        return (yield from self._weigh(raw, self._policies.known or Rules()))
 
     def _weigh(self, raw: RawCall, rules: Rules) -> Flow[Weighed]:
         scale = self._scale
@@ -182,49 +235,48 @@ class Desk:
         return admit(planned, grant)
 
     def _in_force(self) -> Flow[Rules]:
-        """The policies in force.  With the store down, those last read; none ever read: Refused."""
-        if self._rules is not None and self._clock() - self._asked_at < RULES_MS:
-            return self._rules
-        try:
-            self._rules = yield from self._read(self._rules)
-            self._asked_at = self._clock()
-        except StoreError as error:
-            if self._rules is None:
-                raise store_down(error) from error
-        return self._rules
+        first = self._policies.known is None
+        rules = yield from self._policies.reading()
+        if first:
+            yield from self._learn()
+        return rules
 
-    def _read(self, known: Rules | None) -> Flow[Rules]:
-        """The store's policies and credits, fetched where they changed."""
-        ask = self._outage.asking
-        version = yield from ask(Version("policies"))
-        credited = yield from ask(Version("credits"))
-        if known is None or version != known.version:
-            policies, defaults = shelf.read((yield from ask(Fetch("policies"))))
-            known = replace(known or Rules(), policies=policies, defaults=defaults, version=version)
-        if credited != known.credits_version:
-            credits = credit.read((yield from ask(Fetch("credits"))))
-            known = replace(known, credits=credits, credits_version=credited)
-        return known
-
-    def _repay(self) -> Flow[None]:
-        """Settlements the store would not take while it was down."""
-        outage = self._outage
-        for _ in range(min(REPAID, len(outage.owed))):
+    def _repay(self) -> Flow[int]:
+        """Settlements the store would not take while it was down; how many it took now."""
+        outage, repaid = self._outage, 0
+        while outage.owed and repaid < REPAID:
             owed = outage.owed.popleft()
             try:
-                settled = yield from outage.asking(owed.verb, insist=True)
+                settled = yield from outage.asking(owed.verb)
             except StoreUnavailable:
-                return outage.owed.appendleft(owed)
-            except StoreError:
-                continue  # told as `Unsettled` when it was tried first
+                outage.owed.appendleft(owed)
+                break
+            except WeighbridgeError as error:  # told as `Unsettled` when it was tried first
+                outage.hopeless(owed.verb, error)
+                continue
             except GeneratorExit:  # whoever was closing a call was cancelled meanwhile: it is owed as before
                 outage.owed.appendleft(owed)
                 raise
+            repaid += 1
+            outage.over(owed.verb.id)
             if owed.ticket is not None and owed.ending is not None:
                 self._closed(owed.ticket, owed.ending, owed.verb, settled)
+        return repaid
+
+    def _learn(self) -> Flow[None]:
+        if self._corrector is not None:
+            yield from self._corrector.learning(self._outage.asking)
+
+    def parting(self) -> Flow[None]:
+        """Tell the store what was learnt and not told yet."""
+        if self._corrector is not None:
+            yield from self._corrector.parting(self._outage.asking)
 
     def _closed(self, ticket: Ticket, ending: Ending, verb: Settle, settled: Settled) -> None:
-        self._tell(Closed(ticket, ending, settled.outcome, verb.entry.nano_usd if verb.entry else 0))
+        if self._corrector is not None:
+            self._corrector.note(ticket, ending)
+        nano = verb.entry.nano_usd if verb.entry else 0
+        self._tell(Closed(ticket, ending, settled.outcome, nano, verb.entry))
         for claim, spent, share in crossings(ticket, verb, settled):
             counter = claim.hold.counter
             self._tell(Warned(counter.policy, dict(counter.scope), counter.unit, claim.limit, spent, share))

@@ -17,7 +17,7 @@ from weighbridge.core.admission import Ticket, Weighed
 from weighbridge.core.errors import WeighbridgeError
 from weighbridge.core.flow import Flow, Heavy, Pause, Post, Step
 from weighbridge.core.ledger import Ended, Extend, Granted, Reserve, Settle, Settled, Short, Verb
-from weighbridge.core.model import Ending, RawCall
+from weighbridge.core.model import CutOff, Ending, RawCall
 from weighbridge.counters.transport import AsyncWire, Wire
 from weighbridge.desk import Desk
 from weighbridge.holding import AsyncHold, Hold
@@ -70,10 +70,20 @@ class Guard:
         """Any verb's answer; at once StoreUnavailable where the store did not answer a moment ago."""
         return self._drive(self.desk.asking(verb))
 
+    def note(self, ticket: Ticket, ending: CutOff) -> None:
+        """Write down how a running call is to be charged should this process die (`settlement.Wake`)."""
+        self.desk.noting(ticket, ending)
+
+    def repay(self) -> int:
+        """Settle some of what is owed, or was left by a process that is gone; how many were."""
+        return self._drive(self.desk.repaying())
+
     def shut(self) -> None:
-        """Close the connections to the store and to providers."""
+        """Close the connections to the store and to providers, and let go of the spool."""
+        self._drive(self.desk.parting())
         self._wire.close()
         self.store.close()
+        self.desk.shut()
 
     def _drive(self, flow: Flow[T]) -> T:
         try:
@@ -143,10 +153,20 @@ class AsyncGuard:
         """Any verb's answer; at once StoreUnavailable where the store did not answer a moment ago."""
         return await self._drive(self.desk.asking(verb))
 
+    def note(self, ticket: Ticket, ending: CutOff) -> None:
+        """Write down how a running call is to be charged should this process die (`settlement.Wake`)."""
+        self.desk.noting(ticket, ending)
+
+    async def repay(self) -> int:
+        """Settle some of what is owed, or was left by a process that is gone; how many were."""
+        return await self._drive(self.desk.repaying())
+
     async def shut(self) -> None:
-        """Close the connections to the store and to providers."""
+        """Close the connections to the store and to providers, and let go of the spool."""
+        await self._drive(self.desk.parting())
         await self._wire.close()
         await self.store.close()
+        self.desk.shut()
 
     async def _drive(self, flow: Flow[T]) -> T:
         try:
@@ -156,6 +176,7 @@ class AsyncGuard:
                     answer = await self._do(step)
                 except asyncio.CancelledError:
                     self._abandon(step)
+                    flow.close()
                     raise
                 except WeighbridgeError as error:
                     step = flow.throw(error)

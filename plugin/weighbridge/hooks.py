@@ -13,7 +13,7 @@ from typing import Protocol
 
 from weighbridge.core.admission import Ticket, Weighed
 from weighbridge.core.errors import Refused
-from weighbridge.core.ledger import Outcome, Unit
+from weighbridge.core.ledger import Entry, Outcome, Unit
 from weighbridge.core.model import Ending
 from weighbridge.core.policy.budget import amount_text
 
@@ -43,12 +43,24 @@ class Closed:
     ending: Ending
     outcome: Outcome
     nano_usd: int
+    entry: Entry | None = None
+    """What was used, as the journal has it; None where nothing was."""
+
+    @property
+    def refunded_nano(self) -> int:
+        """Nano-dollars that were held and are given back."""
+        return max(0, self.ticket.held_nano - self.nano_usd)
+
+    @property
+    def overrun_nano(self) -> int:
+        """Nano-dollars charged beyond what was held."""
+        return max(0, self.nano_usd - self.ticket.held_nano)
 
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """A settlement the store would not take.  It is kept in memory and repeated when the store answers
-    again; until then its hold's lease may end, and if this process ends first, its charge is lost."""
+    """A settlement the store would not take.  It is kept, on disk where the store is no `memory://`, and
+    repeated when the store answers again; until then its hold's lease may end."""
 
     ticket: Ticket
     ending: Ending

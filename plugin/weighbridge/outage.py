@@ -8,11 +8,13 @@ What becomes of calls meanwhile is a policy (`on_store_error`):
     slice    hold it against this worker's own share, `SHARE` of every limit, in memory
 
 A slice bounds what an outage can overspend: the share times the number of workers, per limit and
-window.  Settlements that nobody took are kept and repeated once the store answers.
+window.  Settlements that nobody took are kept, on disk where there is a spool, and repeated once the
+store answers.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,12 +24,15 @@ from weighbridge.core.admission import Plan, Ticket, held_here, unheld
 from weighbridge.core.errors import Refused, StoreError, StoreUnavailable
 from weighbridge.core.flow import Flow, ask
 from weighbridge.core.ledger import Granted, Hold, Renew, Settle, Verb
-from weighbridge.core.model import Ending
+from weighbridge.core.model import CutOff, Ending
 from weighbridge.core.policy.model import Defaults
+from weighbridge.core.settlement import settle
 from weighbridge.ledger.memory import MemoryStore
+from weighbridge.ledger.spool import Spool
 from weighbridge.ledger.upkeep import Upkeep
 
 T = TypeVar("T")
+log = logging.getLogger("weighbridge")
 LOOK_MS: Final = 1000
 """How long a store that did not answer is left alone."""
 STORE_RETRY_SECONDS: Final = 5
@@ -37,7 +42,7 @@ WHOLE_UNITS: Final = ("requests", "calls")
 REMEMBERED_MS: Final = 10 * 60 * 1000
 """How long the worker's own ledger knows a call that has ended."""
 MOST_OWED: Final = 10_000
-"""Settlements kept for later, at most; the oldest go first."""
+"""Settlements kept in memory for later; more of them are on disk, or the oldest are lost."""
 
 
 class Spared(StoreUnavailable):
@@ -57,7 +62,8 @@ class Owed:
 class Outage:
     """Whether the store answers, and what is done without it."""
 
-    def __init__(self, clock: Callable[[], int]) -> None:
+    def __init__(self, clock: Callable[[], int], spool: Spool | None = None) -> None:
+        self.spool = spool
         self._clock = clock
         self._look_at: int | None = None
         self._slice = MemoryStore(clock, Upkeep(retention_ms=REMEMBERED_MS))
@@ -99,11 +105,53 @@ class Outage:
         """Lengthen the lease of a call held here."""
         return self._slice.run(Renew(ticket.id, lease_ms))
 
+    def note(self, ticket: Ticket, ending: CutOff) -> None:
+        """Write down how the call is to be charged should this process die."""
+        if self.spool is not None:
+            self.spool.opened(settle(ticket, ending))
+
+    def over(self, id: str) -> None:
+        """The store knows how that call ended."""
+        if self.spool is not None:
+            self.spool.over(id)
+
+    def hopeless(self, verb: Settle, error: Exception) -> None:
+        """The store answers, and will not take it."""
+        if self.spool is not None:
+            self.spool.set_aside(verb, str(error))
+
+    def sync(self) -> None:
+        """Wait until what is owed would survive a power cut."""
+        if self.spool is not None:
+            self.spool.sync()
+
+    def inherit(self) -> None:
+        """Owe what a process that is gone left unsettled, while the store answers and nothing is owed here."""
+        if self.spool is None or self.owed or self._look_at is not None:
+            return
+        left = self.spool.inherit()
+        if left.unsettled:
+            log.warning("%d calls that a process left unsettled are settled now", len(left.unsettled))
+        self.owed.extend(map(Owed, left.unsettled.values()))
+
     def owe(self, verb: Settle, ticket: Ticket, ending: Ending) -> None:
         """Keep a settlement for later, without the request that it is about."""
+        if self.spool is not None:
+            self.spool.owe(verb)
+            if len(self.owed) == MOST_OWED:
+                self._spill(self.spool)
         call = replace(ticket.call, messages=(), tools=(), schema=None)
         weighed = replace(ticket.weighed, call=call, body=b"")
         self.owed.append(Owed(verb, replace(ticket, weighed=weighed), ending))
+
+    def _spill(self, spool: Spool) -> None:
+        """Room for more: on disk they are inherited once the store answers."""
+        try:
+            spool.spill(owed.verb for owed in self.owed)
+        except OSError as error:
+            log.error("settlements cannot be left to %s, and the oldest is lost: %s", spool, error)
+        else:
+            self.owed.clear()
 
     def _left_alone(self) -> bool:
         now = self._clock()

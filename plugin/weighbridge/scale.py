@@ -13,6 +13,7 @@ from weighbridge.core.catalogue import Catalogue
 from weighbridge.core.counting import Reader, Tokenizer, estimate
 from weighbridge.core.counting.answered import answered
 from weighbridge.core.counting.calibration import UNCALIBRATED, Calibration
+from weighbridge.core.counting.lesson import Taught, Topic, apply, topic_of
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.base import AS_SENT, Amendment
 from weighbridge.core.dialects.sketch import abridged, giants, sketch
@@ -40,6 +41,8 @@ class Scale:
     """Reads the text of documents."""
     calibration: Calibration = UNCALIBRATED
     """What the user's own bills say about the estimates."""
+    lessons: Callable[[Topic], Taught] | None = None
+    """What settlements say about the estimates; None: nobody listens."""
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Configured provider -> the name its host goes by in tables, where that is another."""
 
@@ -81,9 +84,15 @@ class Scale:
         # Who asks for a count wants all of it; who sends is refused at the limit, whatever comes behind.
         limit = None if raw.counts else ceiling(model, policies, call.inputs)
         tokenizer, host = self.tokenizer(model.tokenizer), self.hosts.get(provider, provider)
-        line = self.calibration.line(host, call)
-        counted = estimate(call, model, tokenizer, limit, line, reader=self.reader, host=host)
-        return Weighed(call, model, counted, raw.principal, provider, facts, policies, raw.body, detour)
+        line, basis = self.calibration.line(host, call), None
+        if self.lessons is None:
+            counted = estimate(call, model, tokenizer, limit, line, reader=self.reader, host=host)
+        else:
+            topic = topic_of(model.family, host, call, line)
+            drawn = self.lessons(topic)
+            counted = estimate(call, model, tokenizer, drawn.before(limit), line, reader=self.reader, host=host)
+            counted, basis = apply(drawn, topic, call, counted)
+        return Weighed(call, model, counted, raw.principal, provider, facts, policies, raw.body, detour, basis)
 
     def counted(self, model: Model, seen: CutOff) -> CutOff:
         """An answer that broke off, with the tokens that went by instead of their text."""

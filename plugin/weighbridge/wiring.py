@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,6 +21,7 @@ from weighbridge.core.hosts import provider_at
 from weighbridge.core.model import Call, RawCall
 from weighbridge.core.policy import shelf
 from weighbridge.core.shelves import Put
+from weighbridge.corrector import Corrector
 from weighbridge.counters import APIS, Account, Remote, When
 from weighbridge.desk import Desk
 from weighbridge.guard import AsyncGuard, Guard
@@ -25,6 +29,7 @@ from weighbridge.hooks import Hook, logging_hook
 from weighbridge.ledger import AsyncStore, Store
 from weighbridge.ledger.memory import MemoryStore
 from weighbridge.ledger.open import open_async_store, open_store
+from weighbridge.ledger.spool import Spool
 from weighbridge.modeltable import rows
 from weighbridge.scale import Scale
 from weighbridge.settings import Provider, Settings, load_policies
@@ -137,7 +142,24 @@ def _account(settings: Settings, provider: Provider) -> Account | None:
 def desk(settings: Settings, hooks: Iterable[Hook] = ()) -> Desk:
     """The gate's flows."""
     lease_ms = settings.limits.lease_seconds * 1000
-    return Desk(scale(settings), clock, remote=remote(settings), hooks=(logging_hook, *hooks), lease_ms=lease_ms)
+    told, kept = (logging_hook, *hooks), spool_directory(settings)
+    spool = None if kept is None else Spool(kept)
+    on, corrector = scale(settings), None
+    if settings.counting.live != "off":
+        corrector = Corrector(clock, teaches=settings.counting.live == "on")
+        on = replace(on, lessons=corrector.line)
+    asks = remote(settings)
+    return Desk(on, clock, remote=asks, hooks=told, lease_ms=lease_ms, spool=spool, corrector=corrector)
+
+
+def spool_directory(settings: Settings) -> Path | None:
+    """Where calls this store has not settled are written down; None for a store that forgets them itself,
+    and on Windows, which has no locks that end with their process."""
+    if settings.store.startswith("memory:") or os.name == "nt":
+        return None
+    # What is owed to one store must not be paid to another.
+    named = hashlib.sha256(settings.store_shown.encode()).hexdigest()[:16]
+    return settings.data_dir / "spool" / named
 
 
 def count(settings: Settings, raw: RawCall, when: When) -> Weighed:

@@ -36,7 +36,9 @@ Ask = Callable[[Yard, str, str, int], list[Any]]
 
 
 def ask(at: Yard, sdk: str, team: str, usual: int = USUAL) -> list[Any]:
-    made: Any = {"openai": openai_over, "anthropic": anthropic_over, "gemini": genai_over}[sdk]
+    made: Any = {"openai": openai_over, "responses": openai_over, "anthropic": anthropic_over, "gemini": genai_over}[
+        sdk
+    ]
     say = LONG_ANSWERS[sdk].ask
     with made(at, team) as client:
         for _ in range(usual):
@@ -46,7 +48,12 @@ def ask(at: Yard, sdk: str, team: str, usual: int = USUAL) -> list[Any]:
 
 @asynccontextmanager
 async def async_over(at: Yard, sdk: str, team: str) -> AsyncIterator[Any]:
-    made: Any = {"openai": async_openai_over, "anthropic": async_anthropic_over, "gemini": async_genai_over}[sdk]
+    made: Any = {
+        "openai": async_openai_over,
+        "responses": async_openai_over,
+        "anthropic": async_anthropic_over,
+        "gemini": async_genai_over,
+    }[sdk]
     async with made(at, team) as client:
         yield client
 

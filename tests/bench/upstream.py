@@ -63,8 +63,10 @@ def request_length(seen: bytearray) -> int:
         return 0
     head = bytes(seen[:head_end]).lower()
     at = head.find(b"\r\ncontent-length:")
-    if at < 0:
-        raise ValueError("a request without content-length")
+    if b"\r\ntransfer-encoding: chunked" in head:  # aiohttp under httpx, as LiteLLM has it
+        return len(seen) if seen.endswith(b"\r\n0\r\n\r\n") else 0
+    if at < 0:  # LiteLLM asks for the models
+        return head_end + 4
     return head_end + 4 + int(head[at + 17 :].split(b"\r\n", 1)[0])
 
 

@@ -52,6 +52,39 @@ def _gemini_end(words: int) -> tuple[bytes, ...]:
     return sse({"candidates": [{"finishReason": "STOP"}], "usageMetadata": usage})
 
 
+def _responses(words: int) -> tuple[bytes, ...]:
+    text = {"type": "output_text", "text": "", "annotations": []}
+    item = {"type": "message", "id": "m", "role": "assistant", "status": "in_progress", "content": []}
+    place = {"item_id": "m", "output_index": 0, "content_index": 0}
+    response = {"id": "r", "object": "response", "status": "in_progress", "output": []}
+    events = [
+        {"type": "response.created", "response": response},
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.content_part.added", **place, "part": text},
+        *[{"type": "response.output_text.delta", **place, "delta": WORD}] * words,
+    ]
+    return sse(*({**event, "sequence_number": i} for i, event in enumerate(events)), named=True)
+
+
+def _responses_end(words: int) -> tuple[bytes, ...]:
+    usage = {"input_tokens": PROMPT, "output_tokens": words, "total_tokens": PROMPT + words}
+    response = {"id": "r", "object": "response", "status": "completed", "output": [], "usage": usage}
+    return sse({"type": "response.completed", "sequence_number": words, "response": response}, named=True)
+
+
+def _ask_responses(sdk: Any, headers: dict[str, str]) -> Any:
+    return sdk.responses.create(
+        model=CHAT_MODEL, input="Weigh.", stream=True, max_output_tokens=1000, extra_headers=headers
+    )
+
+
+def _incomplete(heard: Any) -> int:
+    last = heard[-1]
+    assert last.type == "response.incomplete" and last.response.incomplete_details.reason == "max_output_tokens"
+    assert last.response.output_text == WORD * [event.type for event in heard].count("response.output_text.delta")
+    return [event.type for event in heard].count("response.incomplete")
+
+
 def _ask_openai(sdk: Any, headers: dict[str, str]) -> Any:
     messages: Any = [{"role": "user", "content": "Weigh."}]
     return sdk.chat.completions.create(
@@ -93,6 +126,7 @@ class LongAnswer:
 
 LONG_ANSWERS = {
     "openai": LongAnswer(_ask_openai, _chat, _chat_end, _ends("choices", "length")),
+    "responses": LongAnswer(_ask_responses, _responses, _responses_end, _incomplete),
     "anthropic": LongAnswer(_ask_anthropic, _claude, _claude_end, _stops),
     "gemini": LongAnswer(_ask_gemini, _gemini, _gemini_end, _ends("candidates", "MAX_TOKENS")),
 }

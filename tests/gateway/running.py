@@ -109,7 +109,8 @@ def redis_server() -> Iterator[str]:
 
 @contextmanager
 def running(base_url: str, policies: Mapping[str, Any], *, workers: int = 1, **settings: Any) -> Iterator[Gateway]:
-    """A gateway in front of the provider at `base_url`; `settings` are laid over the file's."""
+    """A gateway in front of the provider at `base_url`; `settings` are laid over the file's.  It learns nothing
+    unless they say so: providers of tests bill what they like."""
     with ExitStack() as stack:
         store_url = stack.enter_context(redis_server())
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wbg-")))
@@ -118,7 +119,14 @@ def running(base_url: str, policies: Mapping[str, Any], *, workers: int = 1, **s
         port = _free_port()
         file.write_text(
             yaml.safe_dump(
-                {"store": store_url, "policies": "policies.yaml", "providers": providers(base_url), **settings}
+                {
+                    "store": store_url,
+                    "data_dir": str(place),
+                    "policies": "policies.yaml",
+                    "providers": providers(base_url),
+                    "counting": {"live": "off"},
+                    **settings,
+                }
             )
         )
         command = [*WEIGHBRIDGE, "serve", "--config", str(file), "--port", str(port), "--workers", str(workers)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +12,9 @@ import redis
 
 from gateway import provider
 from gateway.long_answers import LONG_ANSWERS, slowly
-from gateway.provider import ANSWER
+from gateway.provider import ANSWER, json_array
 from gateway.running import Gateway, running
-from gateway.sdks import CHAT_MODEL, anthropic_at, genai_at, openai_at
+from gateway.sdks import CHAT_MODEL, CLAUDE, GEMINI, anthropic_at, genai_at, openai_at
 from gateway.upstream import TAPE_HEADER, Upstream, serving, until
 
 SILENT_MS = 4_000
@@ -22,7 +23,7 @@ ROOM = 120
 GROWN = {"limit": {"output_tokens": USUAL * ANSWER + ROOM}, "window": "lifetime", "hold": "observed"}
 LONG = 400
 """Words of the answer that outgrows everything."""
-SDKS: dict[str, Any] = {"openai": openai_at, "anthropic": anthropic_at, "gemini": genai_at}
+SDKS: dict[str, Any] = {"openai": openai_at, "responses": openai_at, "anthropic": anthropic_at, "gemini": genai_at}
 POLICIES: dict[str, Any] = {
     "policies": [
         {"name": "grown", "match": {"team": "grown"}, "per": ["key"], "on_exhausted": "cut", **GROWN},
@@ -62,6 +63,31 @@ def test_a_stream_that_outgrows_its_budget_ends_like_any_other(gateway: Gateway,
     [spent] = [state.spent for counter, state in gateway.counters("grown").items() if counter.scope == (("key", who),)]
     assert spent <= USUAL * ANSWER + ROOM
     assert not [seen for seen in upstream.sent_whole if seen.headers.get(TAPE_HEADER) == f"long-{sdk}"]
+
+
+def test_a_cut_array_is_whole_and_a_cut_message_says_why(gateway: Gateway, upstream: Upstream) -> None:
+    key = gateway.key("grown", alias="grown-others")["key"]
+    array = json_array(*[json.loads(chunk.removeprefix(b"data: ")) for chunk in LONG_ANSWERS["gemini"].words(LONG)])
+    upstream.tape["long-array"] = slowly(array, **{"content-type": "application/json"})
+    upstream.tape["long-message"] = slowly(LONG_ANSWERS["anthropic"].words(LONG))
+    with anthropic_at(gateway.url, key) as sdk:
+        for _ in range(USUAL):
+            assert list(LONG_ANSWERS["anthropic"].ask(sdk, {}))
+        gateway.quiet()
+        headers = {TAPE_HEADER: "long-message"}
+        say: Any = [{"role": "user", "content": "Weigh."}]
+        with sdk.messages.stream(model=CLAUDE, messages=say, max_tokens=1000, extra_headers=headers) as stream:
+            message = stream.get_final_message()
+    assert message.stop_reason == "max_tokens" and message.content[0].text.startswith("abcabc")
+    gateway.quiet()
+    other = gateway.key("grown", alias="grown-array")["key"]
+    path, body = f"/v1beta/models/{GEMINI}:streamGenerateContent", {"contents": [{"parts": [{"text": "Weigh."}]}]}
+    with httpx.Client(base_url=gateway.url, headers={"x-goog-api-key": other}, timeout=30) as client:
+        for _ in range(USUAL):
+            assert client.post(path, json=body).status_code == 200
+        gateway.quiet()
+        elements = client.post(path, json=body, headers={TAPE_HEADER: "long-array"}).json()
+    assert elements[-1]["candidates"][0]["finishReason"] == "MAX_TOKENS" and ANSWER < len(elements) < LONG
 
 
 def test_a_silent_store_is_bridged_by_a_share_of_the_limits(gateway: Gateway) -> None:

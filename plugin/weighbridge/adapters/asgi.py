@@ -2,8 +2,7 @@
 
     app.add_middleware(Weighbridge, store="redis://localhost", identify=who)
 
-Nothing is buffered on the way out; requests of other kinds (WebSocket, other routes) pass through.
-Routes and wire formats are those of `core.dialects`.
+Nothing is buffered on the way out; other routes pass through, WebSockets by `realtime.py`.
 """
 
 from __future__ import annotations
@@ -11,16 +10,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 from urllib.parse import quote
 
 from weighbridge import wiring
 from weighbridge.adapters.backstage import Backstage
 from weighbridge.adapters.intake import Body, read_body
+from weighbridge.adapters.realtime import Setting, session, setting
 from weighbridge.core import reply
 from weighbridge.core.admission import Ticket
-from weighbridge.core.dialects import DIALECTS, Route, route
+from weighbridge.core.dialects import DIALECTS, Route, added
 from weighbridge.core.dialects.base import AS_SENT, Dialect
 from weighbridge.core.dialects.routes import MEANT, renamed
 from weighbridge.core.errors import Refused
@@ -36,6 +36,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Identify = Callable[[Scope], Principal | Awaitable[Principal]]
 
+STOPPED: Final = "the gateway was shut down"
 MEANT_HERE: Final = frozenset(name.encode() for name in MEANT)
 
 
@@ -55,6 +56,13 @@ class Passage:
         """Output tokens that went by so far, by the evidence."""
         self.sent = True
         """Set to False by the app where the provider certainly never got the request."""
+        self._task = asyncio.current_task()
+
+    def end(self, why: str) -> None:
+        """Break it off, wherever it stands."""
+        self.cut = self.cut or why
+        if self._task is not None:
+            self._task.cancel()
 
 
 def nobody(scope: Scope) -> Principal:
@@ -63,7 +71,8 @@ def nobody(scope: Scope) -> Principal:
 
 
 class Weighbridge:
-    """The middleware.  `guard`, or what to build one from: `store` (a URL) and `config` (a file)."""
+    """The middleware.  `guard`, or what to build one from: `store` (a URL) and `config` (a file).
+    `routes`: POST paths of your own -> wire format, beside the usual ones.  Raises ValueError."""
 
     def __init__(
         self,
@@ -74,12 +83,16 @@ class Weighbridge:
         config: str | None = None,
         identify: Identify = nobody,
         max_body_bytes: int = 32 * 1024 * 1024,
+        routes: Mapping[str, str] = {},
+        realtime: Setting = "refuse",
     ) -> None:
         if guard is not None and (store or config):
             raise TypeError("give either a guard or the store/config to build one from, not both")
         self.app = app
         self.identify = identify
         self.max_body = max_body_bytes
+        self.find = added(routes)
+        self.realtime = setting(realtime)
         self._guard = guard
         self._built = guard is None
         self._config = config
@@ -90,7 +103,9 @@ class Weighbridge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, self._settling(send))
-        path = route(scope["method"], scope["path"], _query(scope)) if scope["type"] == "http" else None
+        if scope["type"] == "websocket":
+            return await session(self, self.realtime, scope, receive, send)
+        path = self.find(scope["method"], scope["path"])
         if path is None or path.kind == "models":
             return await self.app(scope, receive, send)
         await Exchange(self, path, scope, receive, send).run()
@@ -101,6 +116,7 @@ class Weighbridge:
             async with self._building:
                 if self._guard is None:
                     self._guard = await wiring.async_guard(self._settings())
+                    self.backstage.start(self._guard)
         return self._guard
 
     def _settings(self) -> Settings:
@@ -111,7 +127,7 @@ class Weighbridge:
             if message["type"] == "lifespan.shutdown.complete":
                 await self.backstage.drain()
                 if self._built and self._guard is not None:
-                    await self._guard.store.close()
+                    await self._guard.shut()
             await send(message)
 
         return relay
@@ -147,20 +163,21 @@ class Exchange:
             ticket = await guard.open(raw)
         except Refused as error:
             return await answer(self.send, reply.refused(error, self.dialect, uuid.uuid4().hex))
-        guard.keeper.watch(ticket)
         passage = Passage(ticket)
+        self.gate.backstage.watch(guard, ticket, passage.end)
         passage.seen = lambda: self.out.written if self.out is not None else 0
         try:
             await self._pass_on(guard, passage, body)
         except BaseException as error:
             passage.cut = passage.cut or f"{type(error).__name__} while answering"
             # What the app made of our own breaking off is no error of its own.
-            ours = self.out is not None and self.out.exhausted
-            if not ours or not isinstance(error, Exception):
+            if not isinstance(error, self._our_doing(passage)):
                 raise
         finally:
             ended = ticket if self.out is None else self.out.ticket
             self.gate.backstage.close(guard, ended, self._ending(passage))
+        if passage.cut == STOPPED and not self.status:
+            await answer(self.send, reply.stopping(self.dialect, ticket.id))
 
     async def _who(self) -> Principal:
         found = self.gate.identify(self.scope)
@@ -188,6 +205,9 @@ class Exchange:
                 message = self._started(ticket, message)
             elif message["type"] == "http.response.body" and self.out is not None:
                 message = self._weighed(self.out, message)
+                due = self.out.wake()
+                if due is not None:
+                    guard.note(ticket, due)
             await self.send(message)
             if self.out is not None:
                 await self._cover(guard, self.out)
@@ -227,6 +247,12 @@ class Exchange:
             return {**message, "body": passed, "more_body": False}
         return message if passed is chunk else {**message, "body": passed}
 
+    def _our_doing(self, passage: Passage) -> tuple[type[BaseException], ...]:
+        """What the app ends with where we broke the call off ourselves."""
+        exhausted = self.out is not None and self.out.exhausted
+        stopped = passage.cut == STOPPED
+        return (Exception,) * exhausted + (asyncio.CancelledError,) * stopped
+
     def _ending(self, passage: Passage) -> Ending:
         if self.out is not None:
             return self.out.ending(passage.cut or ("" if self.complete else "the answer broke off"))
@@ -245,8 +271,3 @@ async def answer(send: Send, ours: reply.Reply) -> None:
 
 def _meant(scope: Scope) -> dict[str, str]:
     return {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in MEANT_HERE}
-
-
-def _query(scope: Scope) -> str:
-    query: bytes = scope.get("query_string", b"")
-    return query.decode("latin-1")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from weighbridge.core.counting.lesson import Basis
 from weighbridge.core.dialects.base import AS_SENT, Amendment
 from weighbridge.core.errors import Refused
 from weighbridge.core.ledger import Granted, Hold, Reserve, Short, State, affine
@@ -41,6 +42,8 @@ class Weighed:
     """What was weighed, and what is to be sent: the request's body after the detour."""
     detour: Amendment = AS_SENT
     """What a policy made of the request before it was weighed: turns dropped, another model."""
+    basis: Basis | None = None
+    """What its bill teaches the estimates about; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ Reason = Literal[
     "not_found",
     "store_down",
     "provider_down",
+    "stopping",
 ]
 
 STATUS: Mapping[Reason, int] = {
@@ -46,6 +47,7 @@ STATUS: Mapping[Reason, int] = {
     "not_found": 404,
     "store_down": 503,
     "provider_down": 502,
+    "stopping": 503,
 }
 """HTTP status of each reason, the same in every dialect."""
 

@@ -1,7 +1,6 @@
 """The nouns of a call: what was asked, what it weighs, what it may cost, how it ended.
 
-Frozen, slotted, standard library only.  Amounts are integers: money in nano-dollars (1e-9 USD),
-sizes in tokens, times in milliseconds since the epoch (UTC).
+Frozen, slotted, standard library only.  All amounts are integers: nano-dollars, tokens, milliseconds (UTC).
 """
 
 from __future__ import annotations
@@ -205,12 +204,13 @@ class Estimate:
     tokens: int
     """Best guess."""
     upper: int
-    """What at least 99 % of real calls stay under.  Windows and holds use it."""
+    """What 99 % of real calls stay under, with `unseen` for what could not be seen.  Windows and holds use it."""
     method: str
     """How it was counted, e.g. "o200k_base exact", "claude fitted", with what could not be seen."""
     parts: Parts = Parts()
     whole: bool = True
     """False: counting stopped early because a limit was passed; the figures are what was seen."""
+    unseen: int = 0
 
 
 @dataclass(frozen=True, slots=True)

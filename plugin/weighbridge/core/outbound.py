@@ -2,6 +2,7 @@
 brought to its end where it may not go on.
 
     out.feed(chunk)         bytes        those that go on to the client
+    out.wake()              CutOff|None  to be noted before those do (`guard.note`)
     out.due()               Extend|None  to be asked beside the stream, never before a chunk (`guard.extend`)
     out.answered(...)                    what came of that
     out.stop()              bytes|None   behind a chunk: last words, where the answer has to end here
@@ -21,8 +22,8 @@ from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.curtain import curtain
 from weighbridge.core.extension import Coverage, may_end
 from weighbridge.core.ledger import Ended, Extend, Granted, Short
-from weighbridge.core.model import Ending
-from weighbridge.core.settlement import conservative, written
+from weighbridge.core.model import CutOff, Ending
+from weighbridge.core.settlement import Wake, conservative, written
 
 EXHAUSTED: Final = "the budget ran out while it was answered"
 
@@ -37,6 +38,7 @@ class Outbound:
         self._curtain = curtain(dialect.closing, call, headers) if may_end(ticket) else None
         # What is held for whole cannot be outrun, and need not be watched.
         self._done = ticket.covered >= ticket.units
+        self._wake = Wake(ticket) if ticket.call.stream else None
         self.exhausted = False
         """It may not go on; the client gets what is left of the event at hand, and its last words."""
 
@@ -67,7 +69,13 @@ class Outbound:
     def finish(self) -> bytes:
         """The provider ended its answer: bytes still held back."""
         self._done = True
+        self._wake = None
         return self._curtained(self._meter.finish())
+
+    def wake(self) -> CutOff | None:
+        """What to note before what was fed goes on, so that it is charged should this process die; None: it
+        is noted already."""
+        return None if self._wake is None else self._wake.due(self._meter.seen())
 
     def due(self) -> Extend | None:
         """What to ask of the ledger by now; None: nothing yet."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from weighbridge.core.admission import Ticket
 from weighbridge.core.dialects.base import Dialect
@@ -13,6 +13,9 @@ from weighbridge.core.errors import Refused, machine_part
 from weighbridge.core.ledger import Hold, State
 from weighbridge.core.model import Estimate, Json, Parts
 from weighbridge.core.policy.budget import resets_at
+
+STOPPING_SECONDS = 5
+"""When to ask a gateway again that shuts down: another may answer at once, a new one in a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,13 @@ def refused(error: Refused, dialect: Dialect, request_id: str) -> Reply:
         # SDKs retry a 429 by themselves, and this one stays as it is until the window ends.
         headers["x-should-retry"] = "false"
     return json_reply(dialect.refusal(error), error.status, headers)
+
+
+def stopping(dialect: Dialect, request_id: str) -> Reply:
+    """The refusal of a gateway that is shutting down; the connection is not kept."""
+    message = "The gateway is shutting down. Try again shortly."
+    told = refused(Refused("stopping", message, retry_after=STOPPING_SECONDS), dialect, request_id)
+    return replace(told, headers={**told.headers, "connection": "close"})
 
 
 def admitted(ticket: Ticket) -> dict[str, str]:

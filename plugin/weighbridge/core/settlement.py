@@ -24,6 +24,10 @@ BYTES_PER_TOKEN = 3
 """Bytes of generated text taken for one token where nobody reported: English has about 4.5,
 Chinese 3 and less per character, so this errs towards charging more."""
 
+DIED = "the worker died"
+STEP = 32
+"""Output tokens a stream is noted to have generated before the first is seen."""
+
 USED: Mapping[Unit, Callable[[Usage, int], int]] = {
     "nano_usd": lambda usage, nano: nano,
     "tokens": lambda usage, nano: usage.input + usage.tool_input + usage.output,
@@ -71,6 +75,29 @@ def written(seen: CutOff, covered: int = 0) -> int:
     if seen.seen_tokens is not None:
         counted = min(seen.seen_tokens, max(covered, by_size))
     return max(known, counted, seen.seen_events)
+
+
+class Wake:
+    """What to note of one call, so that it is charged should its worker die: never less than what went
+    by, and somewhat more, so that not every chunk needs a note."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        self._stream = ticket.call.stream
+        self._noted = STEP
+        self._input = 0
+
+    def first(self) -> CutOff:
+        """Before it is sent."""
+        return CutOff(DIED, seen_bytes=self._noted * BYTES_PER_TOKEN if self._stream else 0)
+
+    def due(self, seen: CutOff) -> CutOff | None:
+        """Before this is passed on; None: it is noted already."""
+        tokens = written(seen)
+        known = 0 if seen.partial is None else seen.partial.input
+        if tokens <= self._noted and known == self._input:
+            return None
+        self._noted, self._input = max(self._noted, tokens + tokens // 4 + STEP), known
+        return CutOff(DIED, seen.partial, seen_bytes=self._noted * BYTES_PER_TOKEN)
 
 
 def crossings(ticket: Ticket, verb: Settle, settled: Settled) -> Iterator[tuple[Claim, int, float]]:

@@ -6,13 +6,16 @@ becomes an admission, and never a figure that Lua's doubles would round.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from weighbridge.core.errors import ConfigError
 from weighbridge.core.ledger import LARGEST, Charge, Counter, Extend, Hold, Peek, Renew, Reserve, Settle, Verb
+from weighbridge.core.lessons import Learn
 from weighbridge.core.shelves import Put
 
+WORD = re.compile(r"[0-9A-Za-z_-]{1,64}:[0-9A-Za-z_:-]{1,256}")
 LONGEST_ID = 256
 LONGEST_HISTORY = 1024
 MOST_COUNTERS = 500
@@ -140,6 +143,17 @@ def _put(verb: Put) -> None:
             raise ConfigError(f"a document on the shelf {verb.shelf!r} is named {name!r}: give it a name")
 
 
+def _learn(verb: Learn) -> None:
+    _whole(verb.since, "the version asked about")
+    for note in verb.notes:
+        if type(note.topic) is not str or not 0 < len(note.topic) <= LONGEST_HISTORY or not note.topic.isprintable():
+            raise ConfigError(f"a lesson's topic is {note.topic!r}: give 1 to {LONGEST_HISTORY} printable characters")
+        if type(note.word) is not str or not WORD.fullmatch(note.word):
+            raise ConfigError(
+                f"a lesson is {note.word!r}: give an id, a colon, and letters, digits, colons, minus signs"
+            )
+
+
 CHECKS: Mapping[type, Callable[[Any], None]] = {
     Reserve: _reserve,
     Extend: _extend,
@@ -147,4 +161,5 @@ CHECKS: Mapping[type, Callable[[Any], None]] = {
     Renew: _renew,
     Peek: _peek,
     Put: _put,
+    Learn: _learn,
 }

@@ -28,7 +28,7 @@ from weighbridge.core.ledger import (
     Verb,
 )
 from weighbridge.core.shelves import Fetch, Look, Put, Version
-from weighbridge.ledger import memory_pages
+from weighbridge.ledger import lessons, memory_pages
 from weighbridge.ledger.books import Books, Record
 from weighbridge.ledger.door import check
 from weighbridge.ledger.journal import document_of, document_text, entry_of, entry_text
@@ -46,6 +46,7 @@ class MemoryStore:
         self._lock = Lock()
         self._shelves: dict[str, dict[str, str]] = {}
         self._versions: dict[str, int] = {}
+        self._lessons = lessons.Lessons()
 
     def run(self, verb: Verb[T]) -> T:
         """See `Store.run`."""
@@ -179,6 +180,10 @@ def _page(answer: Callable[[Books, Any, int], Any]) -> Callable[[MemoryStore, An
     return lambda store, verb: answer(store.books, verb, store._clock())
 
 
+def _lesson(answer: Callable[[lessons.Lessons, Any], Any]) -> Callable[[MemoryStore, Any], Any]:
+    return lambda store, verb: answer(store._lessons, verb)
+
+
 VERBS: Mapping[type, Callable[[MemoryStore, Any], Any]] = {
     Reserve: MemoryStore._reserve,
     Extend: MemoryStore._extend,
@@ -194,4 +199,5 @@ VERBS: Mapping[type, Callable[[MemoryStore, Any], Any]] = {
     Version: MemoryStore._version,
     Put: MemoryStore._put,
     **{verb: _page(answer) for verb, answer in memory_pages.ANSWERS.items()},
+    **{verb: _lesson(answer) for verb, answer in lessons.ANSWERS.items()},
 }

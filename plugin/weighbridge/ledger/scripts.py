@@ -31,5 +31,6 @@ SCRIPTS: Mapping[str, Script] = {
     "put": _load("put"),
     "recount": _load("books", "recount"),
     "mend": _load("books", "mend"),
+    "learn": _load("learn"),
 }
 """By verb, which comes last: what is before it are its preludes, which never run alone."""

@@ -36,7 +36,7 @@ from weighbridge.core.ledger import (
     State,
     Verb,
 )
-from weighbridge.ledger import pages, papers
+from weighbridge.ledger import lessons, pages, papers
 from weighbridge.ledger.commands import Command, Keys, Word, pairs
 from weighbridge.ledger.door import check
 from weighbridge.ledger.journal import entry_of, entry_text
@@ -231,7 +231,7 @@ ENCODERS: Mapping[type, Callable[[Wire, Any, str], Command]] = {
     Counters: Wire._counters,
     OpenHolds: Wire._open_holds,
     Entries: Wire._entries,
-    **{verb: _paper(encoder) for verb, encoder in papers.ENCODERS.items()},
+    **{verb: _paper(encoder) for verb, encoder in {**papers.ENCODERS, **lessons.ENCODERS}.items()},
     **{verb: _page(encoder) for verb, encoder in pages.ENCODERS.items()},
 }
 
@@ -248,5 +248,6 @@ DECODERS: Mapping[type, Callable[[Any, Command, Any], Any]] = {
     OpenHolds: _opened,
     Entries: _journaled,
     **papers.DECODERS,
+    **lessons.DECODERS,
     **pages.DECODERS,
 }

@@ -91,6 +91,11 @@ def _listed(value: Any) -> Any:
     return [item.strip() for item in value.split(",") if item.strip()]
 
 
+def _switch(value: Any) -> Any:
+    """YAML reads a bare `on` as true."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
 def _dialect(value: str) -> str:
     if value not in DIALECTS:
         raise ValueError(f"must be one of {', '.join(DIALECTS)}")
@@ -119,6 +124,7 @@ Dialects = Annotated[
     tuple[Annotated[str, AfterValidator(_dialect)], ...], BeforeValidator(_listed), Field(min_length=1)
 ]
 Proxies = Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], BeforeValidator(_listed)]
+Live = Annotated[Literal["on", "frozen", "off"], BeforeValidator(_switch)]
 Tokens = Annotated[int, Field(gt=0, lt=10**9)]
 Usd = Annotated[float, BeforeValidator(_price), Field(le=100_000)]
 """Dollars as written; at most nine decimals, so that its shortest form is what was written."""
@@ -180,6 +186,8 @@ class Counting(Block):
     """When the provider may be asked: "undecided" only where a limit lies inside the uncertainty."""
     calibration: Path | None = Field(default=None, examples=["calibration: calibration.json"])
     """What `weighbridge calibrate` fitted to your own traffic."""
+    live: Live = Field(default="on", examples=["live: on"])
+    """Whether settlements correct the estimates: frozen, they are corrected by what was learnt so far."""
     timeout_seconds: float = Field(default=2.0, ge=0.05, le=60, examples=["timeout_seconds: 2"])
     """Longest a request waits for the provider's count, all attempts together."""
     requests_per_minute: Mapping[str, Annotated[int, Field(ge=1, le=1_000_000)]] = Field(
@@ -204,6 +212,8 @@ class Limits(Block):
     max_body_mb: float = Field(default=32.0, gt=0, le=1024, examples=["max_body_mb: 32"])
     lease_seconds: int = Field(default=120, ge=5, le=86_400, examples=["lease_seconds: 120"])
     """A hold whose call shows no sign of life this long is given back."""
+    shutdown_seconds: float = Field(default=20.0, ge=0, le=3600, examples=["shutdown_seconds: 20"])
+    """Asked to stop, the gateway lets open calls end for this long; then it cuts them off."""
 
     @property
     def max_body_bytes(self) -> int:
@@ -219,7 +229,7 @@ class Settings(Block):
     )
     """May hold a password; show `store_shown`."""
     data_dir: Path = Field(examples=["data_dir: /var/lib/weighbridge"])
-    """Where `embedded:` without a path keeps its data."""
+    """Where `embedded:` without a path keeps its data, and any gateway the calls not settled yet."""
     store_timeout_seconds: float = Field(default=3.0, ge=0.01, le=60, examples=["store_timeout_seconds: 3"])
     """Longest wait for one answer of the store."""
     journal_entries: int = Field(default=1_000_000, ge=1000, le=10**9, examples=["journal_entries: 1000000"])

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from weighbridge.core.dialects import DIALECTS, ROUTES, Route, route
+from weighbridge.core.dialects import DIALECTS, ROUTES, Route, added, route
+from weighbridge.core.dialects.routes import renamed
 
 GEMINI = "gemini-generate"
 PATHS = [
@@ -46,3 +47,14 @@ def test_a_path_says_which_format_it_speaks(method: str, path: str, expected: Ro
 def test_every_route_has_its_dialect() -> None:
     assert {row[2] for row in ROUTES} | {"bedrock-converse"} == set(DIALECTS), "Bedrock's requests are signed"
     assert all(name == dialect.name for name, dialect in DIALECTS.items())
+
+
+def test_routes_of_one_s_own_come_before_the_usual_ones():
+    find = added({"/ask/{model}/now": "openai-chat", "/v1/messages": "openai-responses", "/a.b": "gemini-generate"})
+    assert find("POST", "/ask/gpt-4o/now") == Route("openai-chat", "generate", "gpt-4o")
+    assert find("POST", "/v1/messages") == Route("openai-responses", "generate")
+    assert find("POST", "/a.b") == Route("gemini-generate", "generate") and find("POST", "/aXb") is None
+    assert find("GET", "/a.b") is None
+    assert find("POST", "/v1/chat/completions") == Route("openai-chat", "generate")
+    assert renamed("/ask/gpt-4o/now", "gpt-4o", "o3") == "/ask/o3/now"
+    assert renamed("/v1/a/deployments/a/chat/completions", "a", "b") == "/v1/a/deployments/b/chat/completions"

@@ -28,6 +28,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "usage": ("usage", "What was used, by whom and for how much."),
     "audit": ("audit", "Prove that the ledger's books agree, and mend them."),
     "journal": ("journal", "Every settlement: to an archive, and back."),
+    "reconcile": ("reconcile", "Hold the journal against what a provider says it billed."),
+    "import": ("importing", "Policies from another gateway's settings: litellm."),
     "doctor": ("doctor", "What is configured, what answers, what is wrong, and the fix."),
 }
 """Command -> (its module here, what it does in one line)."""

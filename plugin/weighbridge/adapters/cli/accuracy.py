@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 import click
 
 from weighbridge import wiring
-from weighbridge.adapters.cli import options, show, traffic
+from weighbridge.adapters.cli import lessons, options, show, traffic
 from weighbridge.adapters.cli.traffic import Row, Tally
 from weighbridge.core.accuracy import ALL, Accuracy, Score, table
 from weighbridge.core.admission import Weighed
@@ -33,14 +33,25 @@ BY: Final[Mapping[str, Callable[[Exchange, Weighed], str]]] = {
 
 
 @click.command("accuracy")
-@click.argument("file", metavar="TRAFFIC", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", metavar="TRAFFIC", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--rows", metavar="OUT.jsonl", type=click.Path(dir_okay=False, path_type=Path), help="Write every row.")
 @click.option("--by", type=click.Choice(list(BY)), default="family", show_default=True, help="What to group by.")
 @click.option("--calibration", metavar="FILE", type=click.Path(path_type=Path), help="Count with this calibration.")
+@click.option("--live", is_flag=True, help="Show what settlements taught the estimates, by host and model.")
+@click.option("--export", metavar="FILE", type=click.Path(path_type=Path), help="With --live: write a calibration.")
 @options.as_json
 @options.common
-def command(file: Path, rows: Path | None, by: str, calibration: Path | None, as_json: bool) -> None:
+def command(file: Path | None, live: bool, export: Path | None, as_json: bool, **how: Any) -> None:
     """Hold estimates against bills: TRAFFIC is JSON lines (plain, .gz, .xz), one exchange a row."""
+    if live == (file is not None) or (export is not None and not live):
+        raise click.UsageError("give either TRAFFIC or --live; --export goes with --live")
+    if file is None:
+        lessons.tell(export, as_json)
+    else:
+        _score(file, as_json=as_json, **how)
+
+
+def _score(file: Path, rows: Path | None, by: str, calibration: Path | None, as_json: bool) -> None:
     on = traffic.scale()
     if calibration is not None:
         on = replace(on, calibration=wiring.read_calibration(calibration))

@@ -18,6 +18,7 @@ from weighbridge.core.ledger import OpenHolds
 from weighbridge.core.policy import shelf
 from weighbridge.core.shelves import Fetch, Version
 from weighbridge.ledger import Store
+from weighbridge.ledger.spool import TORN, left_behind
 from weighbridge.settings import Settings
 
 VOCABULARIES = ("o200k_base", "cl100k_base")
@@ -93,6 +94,32 @@ def _contents(opened: Store) -> Iterator[Finding]:
         yield Finding("keys", "note", "none: only this machine is served, and calls have no team", fix)
 
 
+def unsettled(settings: Settings) -> Iterator[Finding]:
+    """Calls that the store does not know the end of."""
+    directory = wiring.spool_directory(settings)
+    if directory is None:
+        return
+    try:
+        files = list(left_behind(directory))
+        aside = sorted(directory.glob(f"*{TORN}"))
+    except OSError as error:
+        yield Finding("unsettled", "wrong", f"{directory} cannot be read: {error}", "let weighbridge write to data_dir")
+        return
+    left = sum(len(found.unsettled) for _, running, found in files if not running)
+    owed = sum(found.owed for _, running, found in files if running)
+    still = sum(len(found.unsettled) for _, running, found in files if running) - owed
+    yield Finding("unsettled", "ok", f"calls running: {still}")
+    if owed:
+        fix = "they are settled when the store answers: see `store` above"
+        yield Finding("unsettled", "note", f"{owed} calls ended, and the store did not take their settlement", fix)
+    if left:
+        fix = f"they are settled when a gateway starts; until then they are in {directory}"
+        yield Finding("unsettled", "note", f"{left} calls were left by a process that ended", fix)
+    for file in aside:
+        fix = "hold it against the provider's bill, then delete it"
+        yield Finding("unsettled", "wrong", f"{file} holds settlements that could not be read or made", fix)
+
+
 def models(settings: Settings) -> Iterator[Finding]:
     """The table of models and prices."""
     try:
@@ -127,6 +154,7 @@ CHECKUPS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     providers,
     redisserver.embedded_server,
     store,
+    unsettled,
     models,
     vocabularies,
 )

@@ -93,12 +93,17 @@ class Answer(Outbound):
         """It was asked how the call ended; what still comes passes as it is."""
         self.whole = False
         """The stream said that it is at its end, which many a client takes for it and reads no further."""
+        self.note: Callable[[CutOff], None] | None = None
+        """Told what to charge should this process die."""
 
     def feed(self, chunk: bytes) -> bytes:
         """The provider's next bytes; those that go on to the client."""
         if self.over:
             return chunk
         passed = super().feed(chunk)
+        due = None if self.note is None else self.wake()
+        if self.note is not None and due is not None:
+            self.note(due)
         if LAST.search(chunk):
             self.whole = True
             return passed + self.finish()

@@ -6,6 +6,7 @@ import asyncio
 import atexit
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar
 
 from weighbridge import wiring
@@ -64,6 +65,8 @@ class AsyncGate:
         return respond(self.library, await self._drive(request), self._metered)
 
     def _metered(self, response: Any, answer: Answer) -> AsyncStream:
+        assert self._guard is not None
+        answer.note = partial(self._guard.note, answer.ticket)
         reading = AsyncReading(self, response, answer)
         self.readings.add(reading)
         return self.stream(reading)
@@ -89,6 +92,8 @@ class AsyncGate:
             for ticket, ending in left:
                 with suppress(StoreError):
                     guard.close(ticket, ending)
+                    if self._guard is not None:
+                        self._guard.desk.forget(ticket)
             guard.shut()
 
     async def settle(self, ticket: Ticket, ending: Ending) -> None:

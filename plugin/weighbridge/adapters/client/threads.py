@@ -74,6 +74,7 @@ class Gate:
         return respond(self.library, self._drive(request), self._metered)
 
     def _metered(self, response: Any, answer: Answer) -> Stream:
+        answer.note = partial(self._open().note, answer.ticket)
         reading = Reading(self, response, answer)
         self.readings.add(reading)
         with self._building:

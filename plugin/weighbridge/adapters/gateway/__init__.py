@@ -19,7 +19,8 @@ except ModuleNotFoundError as missing:
         f"the gateway needs {missing.name}, which is not installed: pip install 'weighbridge[gateway]'"
     ) from missing
 
-SHUTDOWN_SECONDS = 30
+SHUTDOWN_SECONDS = 5
+"""Longest wait for what is left when open calls have ended: requests that are still being read."""
 BACKLOG = 4096
 
 
@@ -29,10 +30,12 @@ def create(settings: Settings) -> Gateway:
 
 
 def serve(settings: Settings, workers: int = 1) -> None:
-    """Serve until told to stop (SIGINT, SIGTERM).  Raises ConfigError where the address is taken."""
+    """Serve until told to stop (SIGINT, SIGTERM).  Then new calls are refused and open ones may go on for
+    `limits.shutdown_seconds`; the same signal again does not wait for them.  Raises ConfigError where the
+    address is taken."""
     listening = _listen(settings)
     config = uvicorn.Config(
-        partial(create, settings),
+        partial(Gateway, settings, signals=True),
         factory=True,
         host=settings.host,
         port=settings.port,

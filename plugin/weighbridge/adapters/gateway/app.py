@@ -8,7 +8,8 @@ import uuid
 from typing import Final
 
 from weighbridge import wiring
-from weighbridge.adapters.asgi import App, Passage, Receive, Scope, Send, Weighbridge, answer
+from weighbridge.adapters.asgi import STOPPED, App, Passage, Receive, Scope, Send, Weighbridge, answer
+from weighbridge.adapters.gateway.curfew import Curfew
 from weighbridge.adapters.gateway.forward import Forwarder
 from weighbridge.adapters.gateway.house import house
 from weighbridge.adapters.gateway.identity import Doorkeeper
@@ -19,14 +20,20 @@ from weighbridge.core.errors import Refused, WeighbridgeError
 from weighbridge.settings import Settings
 
 DOTS: Final = frozenset((".", ".."))
+ALIVE: Final = "/health/live"
 HOUSE: Final = ("/health/", "/weighbridge/")
 API: Final = ("/v1/", "/v1beta/")
 
 
 class Gateway:
-    """An ASGI app.  Opens its store and its connections at start-up and closes them at shutdown."""
+    """An ASGI app.  Opens its store and its connections at start-up and closes them at shutdown.
 
-    def __init__(self, settings: Settings) -> None:
+    `signals`: asked to stop (SIGTERM, SIGINT), refuse new calls and let open ones end before the server
+    hears of it.  For a server that runs it in its main thread."""
+
+    def __init__(self, settings: Settings, *, signals: bool = False) -> None:
+        self._signals = signals
+        self._curfew: Curfew | None = None
         self._settings = settings
         self._forwarder = Forwarder(settings.streams)
         self._front: App | None = None
@@ -36,6 +43,8 @@ class Gateway:
             return await self._lifespan(receive, send)
         if scope["type"] == "http":
             assert self._front is not None, "requests come after start-up"
+            if self._curfew is not None and self._curfew.begun and scope["path"] != ALIVE:
+                return await answer(send, reply.stopping(DIALECTS[_dialect(scope)], uuid.uuid4().hex))
             if not DOTS.isdisjoint(scope["path"].split("/")):
                 # A provider may resolve the dots, and then answer a route that was never let through.
                 return await answer(send, _refused(_no_route(scope), spoken(scope["path"])))
@@ -54,7 +63,12 @@ class Gateway:
         self._house = house(guard, self._doorkeeper.identify, most)
         front = Weighbridge(self._behind, guard=guard, identify=self._doorkeeper.identify, max_body_bytes=most)
         await self._forwarder.start()
+        front.backstage.start(guard)
         self._front = front
+        if self._signals:
+            seconds = self._settings.limits.shutdown_seconds
+            self._curfew = Curfew(lambda: front.backstage.finish(seconds, STOPPED))
+            self._curfew.listen()
         # What was built so far stays for good: the collector need not walk it again and again.
         gc.collect()
         gc.freeze()
@@ -82,8 +96,7 @@ class Gateway:
 
     async def _unmetered(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Model lists are forwarded; anything else only where the settings say so."""
-        path = route(scope["method"], scope["path"], "")
-        dialect = path.dialect if path else spoken(scope["path"])
+        path, dialect = route(scope["method"], scope["path"], ""), _dialect(scope)
         try:
             await self._doorkeeper.identify(scope)
             if path is None and (self._settings.unmetered_routes == "refuse" or not scope["path"].startswith(API)):
@@ -94,6 +107,11 @@ class Gateway:
         except Refused as error:
             return await answer(send, _refused(error, dialect))
         await self._forwarder.forward(scope, receive, send, provider, dialect, None)
+
+
+def _dialect(scope: Scope) -> str:
+    path = route(scope["method"], scope["path"], "")
+    return path.dialect if path else spoken(scope["path"])
 
 
 def _refused(error: Refused, dialect: str) -> reply.Reply:

@@ -124,7 +124,9 @@ class Forwarder:
         while (await receive())["type"] != "http.disconnect":
             continue
         gone.set_result(self._streams.drain_tokens + (passage.seen() if passage is not None else 0))
-        seconds = self._streams.drain_seconds if self._streams.on_disconnect == "drain" else 0
+        # An answer that comes whole or not at all costs its worst case if it is not read.
+        whole = passage is not None and not passage.ticket.call.stream
+        seconds = self._streams.drain_seconds if whole or self._streams.on_disconnect == "drain" else 0
         patience.reschedule(asyncio.get_running_loop().time() + seconds)
 
 

@@ -82,8 +82,9 @@ def estimate(
     tokens = parts.messages + parts.system + parts.tools + parts.media + parts.schema + parts.frame
     method = _method(family, model, tokenizer, scale, whole)
     bound = _bound(call, model, scale)
-    counted = Estimate(tokens, _upper(tokens, bound, scale, model), method, parts, whole)
-    return counted if line is None else line.over(counted, counted.upper - _seen(tokens, bound))
+    upper = _upper(tokens, bound, scale, model)
+    counted = Estimate(tokens, upper, method, parts, whole, upper - _seen(tokens, bound))
+    return counted if line is None else line.over(counted, counted.unseen)
 
 
 def own(model: Model) -> bool:
@@ -103,7 +104,8 @@ def _written(call: Call, model: Model, tokenizer: template.ChatTokenizer, limit:
     tokens = parts.messages + parts.media
     bound = OWN if scale.kinds <= {"tools"} else BOUNDS["other"]["*"]
     method = _noted(f"{tokenizer.name} chat template", scale, whole)
-    return Estimate(tokens, _upper(tokens, bound, scale, model), method, parts, whole)
+    upper = _upper(tokens, bound, scale, model)
+    return Estimate(tokens, upper, method, parts, whole, upper - _seen(tokens, bound))
 
 
 def kind_of(scale: Scale) -> Kind:

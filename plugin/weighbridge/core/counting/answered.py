@@ -1,7 +1,7 @@
 """What an answer weighs that nobody reported: the text that went by, counted, and what is billed around it.
 
-Measured on 1,579 recorded answers that were reported (October 2026): with these sums nine in ten weigh at least
-what was billed, hidden reasoning aside, and the typical one not a tenth more.
+Measured on 1,584 recorded answers that were billed (November 2026), hidden reasoning left out: 91 % weigh at
+least their bill, and of those with a hundred tokens and more the median weighs 1.07 of it.
 """
 
 from __future__ import annotations

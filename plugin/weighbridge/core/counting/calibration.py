@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from weighbridge.core.errors import ConfigError
-from weighbridge.core.model import Call, Estimate, Json, Media, Part, Parts, Thinking, ToolResult, Unseen
+from weighbridge.core.model import Call, Estimate, Json, Media, Part, Parts, Text, Thinking, ToolResult, Unseen
 
 FORMAT: Final = "weighbridge calibration 1"
 FACTORS: Final = (0.1, 10.0)
 MOST_TOKENS: Final = 1_000_000
 WORD: Final = "calibrated "
-"""Before the method of an estimate that was corrected."""
+"""Before the method of an estimate that was corrected by a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,11 @@ class Line:
     rows: int = 0
     """Bills it was fitted on."""
 
+    @property
+    def word(self) -> str:
+        """Before the method of an estimate that was corrected."""
+        return WORD
+
     def tokens(self, estimated: int) -> int:
         """The corrected count."""
         return max(0, round(self.factor * estimated + self.add))
@@ -46,13 +51,13 @@ class Line:
         bills of calls that were seen whole say nothing about."""
         tokens = self.tokens(estimate.tokens)
         width = max(0, estimate.upper - estimate.tokens - unseen)
-        return replace(
-            estimate,
-            tokens=tokens,
-            upper=tokens + math.ceil(self.slack * width) + unseen,
-            method=WORD + estimate.method,
-            parts=_moved(estimate.parts, tokens - estimate.tokens),
-        )
+        parts = _moved(estimate.parts, tokens - estimate.tokens)
+        upper = tokens + self.above(width) + unseen
+        return Estimate(tokens, upper, self.word + estimate.method, parts, estimate.whole, unseen)
+
+    def above(self, width: int) -> int:
+        """How far above the corrected count the bound lies, where it was `width` above the built-in one."""
+        return math.ceil(self.slack * width)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -71,7 +76,16 @@ class Key:
 
 def key_of(provider: str, call: Call) -> Key:
     """The key of a call."""
-    return Key(provider, call.model, bool(call.tools), any(_no_text(m.parts) for m in call.messages))
+    return Key(provider, call.model, bool(call.tools), holds_media(call))
+
+
+def holds_media(call: Call) -> bool:
+    """Whether something in a call is no text."""
+    for message in call.messages:
+        for part in message.parts:
+            if type(part) is not Text and _no_text((part,)):  # the plain case costs next to nothing
+                return True
+    return False
 
 
 def _no_text(parts: tuple[Part, ...]) -> bool:
@@ -101,6 +115,10 @@ UNCALIBRATED: Final = Calibration()
 
 def _moved(parts: Parts, more: int) -> Parts:
     """The parts with the difference in the frame; where that would be negative, the largest others give way."""
+    if not more:
+        return parts
+    if parts.frame + more >= 0:
+        return Parts(parts.messages, parts.system, parts.tools, parts.media, parts.schema, parts.frame + more)
     sizes = {name: getattr(parts, name) for name in Parts.__slots__}
     sizes["frame"] += more
     lacking = max(0, -sizes["frame"])

@@ -15,9 +15,9 @@ from weighbridge.core.dialects import (
     pangu_chat,
 )
 from weighbridge.core.dialects.base import Dialect
-from weighbridge.core.dialects.routes import ROUTES, Route, route
+from weighbridge.core.dialects.routes import ROUTES, Route, RouteOf, laid_over, route
 
-__all__ = ["DIALECTS", "ROUTES", "Route", "route"]
+__all__ = ["DIALECTS", "ROUTES", "Route", "added", "route"]
 
 DIALECTS: Mapping[str, Dialect] = {
     module.DIALECT.name: module.DIALECT
@@ -33,3 +33,12 @@ DIALECTS: Mapping[str, Dialect] = {
     )
 }
 """Name of a wire format -> what it can do."""
+
+
+def added(own: Mapping[str, str]) -> RouteOf:
+    """Routes of one's own (POST path -> wire format, `{model}` standing for a model's name), before the
+    usual ones.  Raises ValueError for a format nobody knows."""
+    for dialect in own.values():
+        if dialect not in DIALECTS:
+            raise ValueError(f"{dialect!r} is no wire format; known are {', '.join(DIALECTS)}")
+    return laid_over(own)

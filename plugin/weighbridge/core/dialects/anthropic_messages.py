@@ -193,6 +193,7 @@ _TYPES: Mapping[Reason, str] = {
     "not_found": "not_found_error",
     "store_down": "overloaded_error",
     "provider_down": "api_error",
+    "stopping": "overloaded_error",
 }
 
 

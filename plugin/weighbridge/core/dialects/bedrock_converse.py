@@ -184,6 +184,7 @@ _TYPES: Mapping[Reason, str] = {
     "not_found": "ResourceNotFoundException",
     "store_down": "ServiceUnavailableException",
     "provider_down": "ModelErrorException",
+    "stopping": "ServiceUnavailableException",
 }
 
 

@@ -190,6 +190,7 @@ _STATUS: Mapping[Reason, str] = {
     "not_found": "NOT_FOUND",
     "store_down": "UNAVAILABLE",
     "provider_down": "UNAVAILABLE",
+    "stopping": "UNAVAILABLE",
 }
 
 

@@ -12,8 +12,13 @@ STANDARD_TIERS = frozenset({"default", "auto", "standard", "on_demand"})
 """Words for the service tier that has no price of its own."""
 INPUT = ("prompt_tokens", "input_tokens")
 OUTPUT = ("completion_tokens", "output_tokens")
-INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details")
-OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "completion_token_details")
+INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details", "input_token_details")
+OUTPUT_DETAILS = (
+    "completion_tokens_details",
+    "output_tokens_details",
+    "completion_token_details",
+    "output_token_details",
+)
 CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
 """Beside the report's details, where DeepSeek, Moonshot and Mistral say what a cache served."""
 

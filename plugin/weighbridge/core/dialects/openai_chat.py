@@ -99,9 +99,10 @@ def _elsewhere(body: Mapping[str, Any]) -> Iterator[Message]:
 
 
 def _message(item: Mapping[str, Any], index: int) -> Message:
-    if len(item) == 2 and type(text := item.get("content")) is str and text and item.get("role") in PLAIN:
+    text, word = item.get("content"), item.get("role")
+    if len(item) == 2 and type(text) is str and text and type(word) is str and word in PLAIN:
         # Nearly every message of a long chat, told without the paths that only a refusal needs.
-        return Message(PLAIN[item["role"]], (Text(text),))
+        return Message(PLAIN[word], (Text(text),))
     where = f"messages[{index}]."
     word = need(item, "role", str, where)
     role = ROLES.get(word)

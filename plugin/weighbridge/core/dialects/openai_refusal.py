@@ -24,6 +24,7 @@ WORDS: Mapping[Reason, tuple[str, str | None]] = {
     "not_found": (INVALID, "not_found"),
     "store_down": ("server_error", "service_unavailable"),
     "provider_down": ("server_error", "bad_gateway"),
+    "stopping": ("server_error", "service_unavailable"),
 }
 """Reason -> the error's `type` and `code`."""
 TOKENS = frozenset({"tokens", "input_tokens", "output_tokens"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
@@ -26,6 +27,7 @@ class Route:
 
 NAMED = r"/(?:v1|v1beta|v1alpha)/(?P<model>(?:models|tunedModels)/.+)"
 DEPLOYED = r"/v1/[^/]+/deployments/(?P<model>[^/]+)"
+RouteOf = Callable[[str, str], "Route | None"]
 Row = tuple[str, re.Pattern[str], str, Kind, bool | None]
 ROUTES: tuple[Row, ...] = (
     ("POST", re.compile(r"/v1/chat/completions"), "openai-chat", "generate", None),
@@ -56,10 +58,31 @@ def route(method: str, path: str, query: str = "") -> Route | None:
     return None
 
 
+def laid_over(own: Mapping[str, str]) -> RouteOf:
+    """Routes of one's own before those of the table: see `core.dialects.added`."""
+    rows = [(re.compile(_pattern(path)), dialect) for path, dialect in own.items()]
+
+    def find(method: str, path: str) -> Route | None:
+        for pattern, dialect in rows if method == "POST" else ():
+            found = pattern.fullmatch(path)
+            if found is not None:
+                return Route(dialect, "generate", _model(found.groupdict().get("model")))
+        return route(method, path)
+
+    return find
+
+
+def _pattern(path: str) -> str:
+    before, named, after = path.partition("{model}")
+    return re.escape(before) + (r"(?P<model>[^/]+)" if named else "") + re.escape(after)
+
+
 def renamed(path: str, old: str, new: str) -> str:
     """A path that names another model."""
     named = re.escape(old)
-    return re.sub(f"(?<=/deployments)/{named}(?=/)|/{named}(?=:)", lambda _: f"/{new}", path, count=1)
+    usual = re.sub(f"(?<=/deployments)/{named}(?=/)|/{named}(?=:)", lambda _: f"/{new}", path, count=1)
+    # A route of one's own may have it anywhere.
+    return usual if usual != path else re.sub(f"/{named}(?=/|$)", lambda _: f"/{new}", path, count=1)
 
 
 def _model(name: str | None) -> str | None:

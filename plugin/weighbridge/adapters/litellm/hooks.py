@@ -1,0 +1,195 @@
+"""LiteLLM's hooks.  Each is defined on this very class: LiteLLM does not look at inherited ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from fastapi import HTTPException
+from litellm.exceptions import Timeout
+from litellm.integrations.custom_logger import CustomLogger
+
+from weighbridge.adapters.litellm import usage
+from weighbridge.adapters.litellm.haul import CURRENT, Haul, Office, served_by
+from weighbridge.adapters.litellm.request import amended, asked, principal
+from weighbridge.core import reply
+from weighbridge.core.dialects import DIALECTS
+from weighbridge.core.dialects.base import Meter
+from weighbridge.core.errors import Refused
+from weighbridge.core.model import CutOff, Ending, NeverSent, Usage
+
+NO_USAGE: Final = "no usage reported"
+
+
+class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
+    """Weighs and holds before the router is asked; learns who answered and what was used.
+
+    Inside the wrapper it only tells what it knows; by itself it settles too, and then what no hook is
+    shown is not seen: a stream that passes through, and the rest of an answer whose client left.
+    """
+
+    def __init__(self, office: Office) -> None:
+        super().__init__()
+        self.office = office
+
+    async def async_pre_call_hook(self, user_api_key_dict: Any, cache: Any, data: Any, call_type: Any) -> Any:
+        """Weigh, decide and hold.  Raises HTTPException where the answer is no."""
+        request = asked(data, str(call_type), user_api_key_dict.request_route or "")
+        haul = CURRENT.get()
+        if request is None or (haul is not None and haul.ticket is not None and not haul.ended):
+            return None
+        if haul is None or haul.ended:
+            haul = Haul(wrapped=False)
+            CURRENT.set(haul)
+        haul.call_id = _call_id(data)
+        who = principal(user_api_key_dict, data)
+        try:
+            changed = await self.office.open(haul, request, who, user_api_key_dict.team_id, data)
+        except Refused as error:
+            raise _no(error, haul) from None
+        if changed is None:
+            return None
+        amended(data, request, changed)
+        rerouted = None if haul.ticket is None else haul.ticket.weighed.detour.model
+        return data if rerouted is None else data | {"model": rerouted}
+
+    async def async_pre_call_deployment_hook(self, kwargs: Any, call_type: Any) -> Any:
+        """Who is asked now; told again at each retry and each fallback."""
+        haul = self.office.find(kwargs.get("litellm_call_id"))
+        if haul is not None:
+            haul.served = served_by(kwargs) or haul.served
+
+    async def async_post_call_success_hook(self, data: Any, user_api_key_dict: Any, response: Any) -> Any:
+        """A whole answer."""
+        haul = self.office.find(_call_id(data))
+        if haul is None or haul.ticket is None:
+            return
+        haul.cached = _from_cache(response)
+        haul.usage = haul.usage or usage.in_answer(response, haul.ticket.call.dialect)
+        if not haul.wrapped:
+            self.office.end(haul, CutOff(NO_USAGE))
+
+    async def async_post_call_failure_hook(
+        self, request_data: Any, original_exception: Exception, user_api_key_dict: Any, traceback_str: str | None = None
+    ) -> Any:
+        """No answer.  One that came too late may have been generated, and is billed then."""
+        haul = self.office.find(_call_id(request_data))
+        if haul is None or haul.ticket is None:
+            return
+        if isinstance(original_exception, Timeout):
+            haul.cut = "LiteLLM gave up waiting"
+        if not haul.wrapped:
+            failed: Ending = CutOff(haul.cut) if haul.cut else NeverSent(type(original_exception).__name__)
+            self.office.end(haul, failed)
+
+    async def async_post_call_streaming_iterator_hook(
+        self, user_api_key_dict: Any, response: Any, request_data: Any
+    ) -> AsyncIterator[Any]:
+        """A stream: its usage is taken down before LiteLLM takes it out again."""
+        haul = self.office.find(_call_id(request_data))
+        if haul is None or haul.ticket is None:
+            async for chunk in response:
+                yield chunk
+            return
+        haul.streams, haul.cached = True, _from_cache(response)
+        watch, cut = _Watch(haul), "the client left"
+        try:
+            async for chunk in response:
+                watch.see(chunk)
+                yield chunk
+            # What a stream that broke off said on its way is not the whole of it.
+            cut, haul.usage = "", watch.usage
+        except Exception as error:
+            cut = f"{type(error).__name__} while answering"
+            raise
+        finally:
+            if not haul.wrapped:
+                self.office.end(haul, watch.meter.ending(cut))
+
+    async def async_post_call_response_headers_hook(
+        self,
+        data: Any,
+        user_api_key_dict: Any,
+        response: Any,
+        request_headers: Any = None,
+        litellm_call_info: Any = None,
+    ) -> dict[str, str] | None:
+        """What was decided.  The wrapper says it on every route."""
+        haul = self.office.find(_call_id(data))
+        return None if haul is None or haul.wrapped or haul.ticket is None else reply.admitted(haul.ticket)
+
+    async def async_log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """LiteLLM's own last word: the only one for what passes through."""
+        haul = self.office.find(kwargs.get("litellm_call_id"))
+        if haul is None or haul.wrapped or haul.streams or haul.ticket is None:
+            return
+        told = kwargs.get("standard_logging_object") or {}
+        haul.cached = haul.cached or bool(told.get("cache_hit"))
+        passed = (kwargs.get("passthrough_logging_payload") or {}).get("response_body")
+        haul.usage = (
+            haul.usage
+            or usage.in_litellm((told.get("metadata") or {}).get("usage_object") or told)
+            or usage.in_answer(passed, haul.ticket.call.dialect)
+        )
+        # Nobody saw it go by: it is taken for as long as it may have been.
+        self.office.end(haul, CutOff(NO_USAGE, seen_events=haul.ticket.units))
+
+
+class _Watch:
+    """Looks at the chunks of a stream as LiteLLM hands them on: bytes, or objects of its own."""
+
+    def __init__(self, haul: Haul) -> None:
+        assert haul.ticket is not None
+        call = haul.ticket.call
+        self._haul = haul
+        self._dialect = call.dialect
+        self.usage: Usage | None = None
+        """What the provider reported so far."""
+        self.meter: Meter = DIALECTS[call.dialect].meter(call, {"content-type": "text/event-stream"})
+
+    def see(self, chunk: Any) -> None:
+        """Meter a chunk, and keep what it says was used."""
+        self._haul.cached = self._haul.cached or _from_cache(chunk)
+        self.usage = _in_chunk(chunk, self._dialect) or self.usage
+        if not self._haul.wrapped:
+            self.meter.feed(_wire(chunk))
+
+
+def _in_chunk(chunk: Any, dialect: str) -> Usage | None:
+    """LiteLLM hides the usage that the client did not ask for behind the chunk."""
+    hidden = getattr(chunk, "_hidden_params", None)
+    hidden = hidden.get("usage") if isinstance(hidden, dict) else None
+    told = hidden or getattr(chunk, "usage", None)
+    if told is not None:
+        return usage.in_litellm(usage.plain(told) or {}, getattr(chunk, "service_tier", None))
+    return usage.in_answer(chunk, dialect) if getattr(chunk, "response", None) is not None else None
+
+
+def _wire(chunk: Any) -> bytes:
+    """A chunk as it goes to the client."""
+    if isinstance(chunk, bytes):
+        return chunk
+    if isinstance(chunk, str):
+        return chunk.encode()
+    document = usage.plain(chunk)
+    return b"" if document is None else b"data: " + json.dumps(document).encode() + b"\n\n"
+
+
+def _no(error: Refused, haul: Haul) -> HTTPException:
+    """A refusal as LiteLLM passes it on; in the wrapper nobody sees it."""
+    headers = {} if haul.refusal is None else dict(haul.refusal.headers)
+    headers = {name: value for name, value in headers.items() if name not in ("content-type", "content-length")}
+    detail = {"error": error.message, "code": error.reason, "weighbridge": reply.verdict_refused(error, None)}
+    return HTTPException(error.status, detail, headers)
+
+
+def _from_cache(answer: Any) -> bool:
+    hidden = getattr(answer, "_hidden_params", None)
+    return bool(hidden.get("cache_hit") or hidden.get("cache_key")) if isinstance(hidden, dict) else False
+
+
+def _call_id(data: Any) -> str:
+    """LiteLLM's id of a request; what passes through has it in the logger it carries."""
+    found = data.get("litellm_call_id") or getattr(data.get("litellm_logging_obj"), "litellm_call_id", None)
+    return str(found or "")

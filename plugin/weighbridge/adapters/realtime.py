@@ -1,0 +1,170 @@
+"""Realtime sessions over WebSocket: refused, passed on, or metered answer by answer.
+
+A session has no end that could be held for.  So one answer is held at a time, at its worst case, and
+charged by the usage its last event reports; when the next one finds no room, the session is closed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from typing import Any, Final, Literal, Protocol
+from urllib.parse import parse_qs
+
+from weighbridge.adapters.backstage import Backstage
+from weighbridge.core.admission import Ticket
+from weighbridge.core.dialects import DIALECTS
+from weighbridge.core.errors import Refused, StoreError
+from weighbridge.core.model import CutOff, Ending, NeverSent, Principal, RawCall, Reported
+from weighbridge.guard import AsyncGuard
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Setting = Literal["refuse", "meter", "pass"]
+SETTINGS: Final = ("refuse", "meter", "pass")
+DIALECT: Final = DIALECTS["openai-responses"]
+"""Whose words a realtime answer's usage is in."""
+PATHS: Final = (
+    (re.compile(r"/v1/(realtime|responses)"), True),
+    (re.compile(r"/ws/google\.ai\.generativelanguage\.\w+\.GenerativeService\.BidiGenerateContent\w*"), False),
+)
+"""Paths of realtime APIs, and whether their answers can be metered."""
+BEGINS: Final = "response.created"
+ENDS: Final = ("response.done", "response.completed", "response.incomplete", "response.failed")
+LONGEST_REASON: Final = 120
+"""Bytes of a WebSocket's closing reason, at most 123."""
+POLICY_VIOLATION: Final = 1008
+
+
+class Gate(Protocol):
+    """What a session needs of the middleware."""
+
+    app: Any
+    identify: Any
+    backstage: Backstage
+
+    async def guard(self) -> AsyncGuard:
+        """The guard."""
+
+
+def setting(value: Setting) -> Setting:
+    """The setting.  Raises ValueError for none of them."""
+    if value not in SETTINGS:
+        raise ValueError(f"realtime must be refuse, meter or pass, not {value!r}")
+    return value
+
+
+class SessionOver(OSError):
+    """Raised in the app's hand where its session was closed: as if the client had left."""
+
+
+async def session(gate: Gate, setting: Setting, scope: Scope, receive: Receive, send: Send) -> None:
+    """One WebSocket, by the middleware's setting; one that is no realtime API's passes."""
+    metered = next((metered for pattern, metered in PATHS if pattern.fullmatch(scope["path"])), None)
+    if metered is None or setting == "pass":
+        return await gate.app(scope, receive, send)  # type: ignore[no-any-return]
+    model = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("model", [""])[0]
+    if setting == "refuse":
+        return await _refuse(receive, send, "realtime sessions are not metered here")
+    if not metered or not model:
+        return await _refuse(receive, send, "this realtime session cannot be metered")
+    await Session(gate, model, scope, send).run(receive)
+
+
+class Session:
+    """A session that is metered."""
+
+    def __init__(self, gate: Gate, model: str, scope: Scope, send: Send) -> None:
+        self.gate = gate
+        self.scope = scope
+        self.send = send
+        self.body = json.dumps({"model": model, "input": "", "stream": True}).encode()
+        self.who = Principal()
+        self.ticket: Ticket | None = None
+        self.seen: int | None = None
+        """Bytes of the answer under way; None between answers."""
+        self.over = False
+
+    async def run(self, receive: Receive) -> None:
+        """Hold, pass on, settle."""
+        guard = await self.gate.guard()
+        try:
+            who = self.gate.identify(self.scope)
+            self.who = await who if inspect.isawaitable(who) else who
+            self.ticket = await self._hold(guard)
+        except Refused as error:
+            return await _refuse(receive, self.send, error.message)
+        try:
+            await self.gate.app(self.scope, receive, lambda message: self._sent(guard, message))
+        except Exception:
+            # What the app made of a session that we closed is no error of its own.
+            if not self.over:
+                raise
+        finally:
+            if self.ticket is not None:
+                self.gate.backstage.close(guard, self.ticket, self._ending())
+
+    async def _hold(self, guard: AsyncGuard) -> Ticket:
+        return await guard.open(RawCall(DIALECT.name, self.body, self.who, path=self.scope["path"]))
+
+    async def _sent(self, guard: AsyncGuard, message: Message) -> None:
+        """A message of the app's on its way to the client."""
+        if self.over:
+            raise SessionOver("the session is closed")
+        await self.send(message)
+        text = message.get("text") or (message.get("bytes") or b"").decode("utf-8", "replace")
+        if message["type"] != "websocket.send" or not text:
+            return
+        if self.seen is not None:
+            self.seen += len(text)
+        kind = _kind(text)
+        if kind == BEGINS:
+            self.seen = 0
+        elif kind in ENDS:
+            await self._next(guard, text)
+
+    async def _next(self, guard: AsyncGuard, text: str) -> None:
+        """Charge an answer, and hold for the one to come."""
+        usage = DIALECT.usage(json.loads(text))
+        ending = self._ending() if usage is None else Reported(usage)
+        ticket, self.ticket, self.seen = self.ticket, None, None
+        if ticket is not None:
+            with suppress(StoreError):  # told to every hook, and kept to be repeated
+                await guard.close(ticket, ending)
+        try:
+            self.ticket = await self._hold(guard)
+        except Refused as error:
+            self.over = True
+            await self.send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": _short(error.message)})
+            raise SessionOver(error.message) from None
+
+    def _ending(self) -> Ending:
+        if self.seen is None:
+            return NeverSent("the session ended between two answers")
+        return CutOff("the session ended in an answer", seen_bytes=self.seen, seen_events=1)
+
+
+def _kind(text: str) -> str:
+    """An event's type.  Most events are sound in base64: only those that matter are read."""
+    if not any(f'"{kind}"' in text for kind in (BEGINS, *ENDS)):
+        return ""
+    try:
+        event = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    return str(event.get("type", "")) if isinstance(event, dict) else ""
+
+
+async def _refuse(receive: Receive, send: Send, why: str) -> None:
+    """Closed before it is accepted: servers answer 403."""
+    await receive()
+    await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": _short(why)})
+
+
+def _short(reason: str) -> str:
+    return reason.encode()[:LONGEST_REASON].decode("utf-8", "ignore")
