@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 from click.testing import Result
+
+from weighbridge.ledger.embedded import socket_path
+from weighbridge.settings import load
+from weighbridge.wiring import store as open_store
 
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "What does the lorry weigh?"}], "max_tokens": 100}
 CHAT_TOKENS = 7 + 3 + 1 + 3
@@ -58,3 +65,14 @@ def until(true: Callable[[], bool]) -> None:
     while not true():
         assert monotonic() < end, "this never came true"
         sleep(0.01)
+
+
+@contextmanager
+def kept_store() -> Iterator[str]:
+    """An embedded store that stays up; a short path, as sockets need."""
+    with tempfile.TemporaryDirectory(prefix="wbc") as folder:
+        found = f"embedded:{folder}/store"
+        kept = open_store(load(store=found))
+        yield found
+        kept.close()
+        until(lambda: not socket_path(Path(folder, "store")).exists())

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,14 +9,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from adapters.commands import POLICIES, Run, until
+from adapters.commands import POLICIES, Run, kept_store
 from adapters.crossings import LIBRARIES, Over, Yard, yard
 from weighbridge.adapters.cli import cli
 from weighbridge.core.policy import shelf
 from weighbridge.core.shelves import Fetch, Put
 from weighbridge.desk import Scale
 from weighbridge.ledger import Store
-from weighbridge.ledger.embedded import socket_path
 from weighbridge.settings import load, read_policies
 from weighbridge.wiring import scale as build_scale
 from weighbridge.wiring import store as open_store
@@ -25,13 +23,9 @@ from weighbridge.wiring import store as open_store
 
 @pytest.fixture(scope="session")
 def url() -> Iterator[str]:
-    """An embedded store that stays up for all tests; a short path, as sockets need."""
-    with tempfile.TemporaryDirectory(prefix="wbc") as folder:
-        found = f"embedded:{folder}/store"
-        kept = open_store(load(store=found))
+    """An embedded store that stays up for all tests."""
+    with kept_store() as found:
         yield found
-        kept.close()
-        until(lambda: not socket_path(Path(folder, "store")).exists())
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from adapters.commands import Run, answer, one_line
+from adapters.commands import Run, answer, kept_store, one_line
 from weighbridge.core.ledger import Entry, Settle
 from weighbridge.ledger import Store
 
@@ -22,6 +22,13 @@ COSTS = """\
 start_time,end_time,amount_value,amount_currency,line_item
 1601510400,1601596800,0.001,usd,"gpt-4o-2024-08-06, input"
 """
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A store that no other test writes to."""
+    with kept_store() as found:
+        yield found
 
 
 @pytest.fixture

@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters.commands import kept_store
 from adapters.crossings import Yard
 from gates import journaled
 from gateway.provider import sse
@@ -54,6 +56,13 @@ async def main():
 asyncio.run(main())
 """,
 }
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A store that no other test writes to."""
+    with kept_store() as found:
+        yield found
 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)

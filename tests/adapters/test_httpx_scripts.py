@@ -14,6 +14,7 @@ import httpx
 import openai
 import pytest
 
+from adapters.commands import kept_store
 from adapters.crossings import CHAT, CHAT_PATH, STREAM, Yard
 from gates import journaled
 from gateway.provider import ANSWER, PROMPT, TEXT
@@ -34,6 +35,13 @@ def ledger(unset: None, store: Store) -> Store:
     """A store that others reach by its URL, with a policy."""
     store.run(Put("policies", shelf.write(*parse.policies(POLICIES))))
     return store
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A store that no other test writes to."""
+    with kept_store() as found:
+        yield found
 
 
 @pytest.fixture

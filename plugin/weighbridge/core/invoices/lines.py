@@ -68,7 +68,7 @@ def fold(model: str) -> str:
     if name.startswith("claude"):
         name = name.replace(".", "-")
     while (shorter := MONTH_DAY.sub("", undated(name))) != name and shorter:
-        name = shorter
+        name = shorter.strip()
     return RENAMED.get(name, name)
 
 
