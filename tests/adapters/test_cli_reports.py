@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import pytest
 
-from adapters.commands import POLICIES, Run, answer, one_line
+from adapters.commands import POLICIES, Run, answer, kept_store, one_line
 from weighbridge.adapters.cli import spans, usage
 from weighbridge.core.ledger import Charge, Counter, Entry, Hold, Reserve, Settle
 from weighbridge.core.policy import shelf
@@ -18,6 +18,13 @@ from weighbridge.ledger import Store
 from weighbridge.ledger.memory import MemoryStore
 from weighbridge.ledger.upkeep import Upkeep
 from weighbridge.wiring import clock
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A store that no other test looks at."""
+    with kept_store() as found:
+        yield found
 
 
 @pytest.fixture

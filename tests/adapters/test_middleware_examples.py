@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from adapters.commands import kept_store
 from weighbridge.core.ledger import Entries, OpenHolds
 from weighbridge.core.policy import parse, shelf
 from weighbridge.core.shelves import Put
@@ -30,6 +31,13 @@ BODY = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"
 POLICY = {"name": "examples", "match": {"team": "*"}, "limit": {"requests": 2}, "window": "month"}
 CHAT = "/v1/chat/completions"
 App = Any
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A store that no other test looks at."""
+    with kept_store() as found:
+        yield found
 
 
 def answer(asked: dict[str, Any]) -> dict[str, Any]:

@@ -73,7 +73,8 @@ def test_one_bill_never_moves_a_line_that_has_settled(
     ring = bills(*((t, t + add) for t in lengths))
     place = data.draw(st.integers(0, len(ring)))
     poisoned = [*ring[:place], Seen("x", absurd_tokens, 50, absurd, absurd_tokens, 1), *ring[place:]]
-    for tokens in (20, 300, 5000):
+    # At lengths it knows: whether bills of one length show a constant or a factor, nobody can tell.
+    for tokens in (min(lengths), max(lengths)):
         honest = line(ring).tokens(tokens)
         assert abs(line(poisoned).tokens(tokens) - honest) <= max(2, 0.01 * honest)
 
