@@ -1,10 +1,10 @@
 """One connection to a server for a whole event loop.
 
-Commands of one tick of the loop go out in one write; replies come back in order and are handed to
-their callers by one reading task.  A pool costs a connection, a lock and two wake-ups per command:
-measured, 50 us of CPU per script call at 64 concurrent against 12 this way (tests/bench/ledger.py).
+Commands of one tick of the loop go out in one write; replies come back in order and reach their
+callers with the bytes, no task in between.  A pool costs a connection, a lock and two wake-ups per
+command, a reading task one more (tests/bench/ledger.py).
 
-The connection is redis-py's own, so URLs, passwords, TLS and the handshake are redis-py's.
+Connecting is redis-py's, so URLs, passwords, TLS and the handshake are; what comes after is read here.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
-from hiredis import pack_command
-from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+from hiredis import ProtocolError, Reader, pack_command
+from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
+from redis.connection import DefaultParser
+from redis.exceptions import AuthenticationError, BusyLoadingError, ResponseError
+from redis.exceptions import ConnectionError as Lost
 from redis.retry import Retry
 
 from weighbridge.ledger.address import Address, Node
@@ -28,29 +29,37 @@ from weighbridge.ledger.travel import Ask
 
 Reply = asyncio.Future[Any]
 Untyped = Any
-"""What redis-py gives no types for."""
-GOODBYE = 1.0
+"""What redis-py and hiredis give no types for."""
+GOODBYE: Final = 1.0
 """Seconds the event loop has for closing a socket."""
 Place = tuple[Node, bool]
 CONNECTIONS: Mapping[str, Untyped] = {"tcp": Connection, "tls": SSLConnection, "unix": UnixDomainSocketConnection}
+UNFINISHED: Final = object()
+ANSWERS: Final = (ResponseError, BusyLoadingError, AuthenticationError)
+"""Errors that answer one command; any other is the end of the connection."""
+_parsed: Untyped = DefaultParser
 
 
-class Link:
+class Link(asyncio.Protocol):
     """A connected, shared connection.  It lives until it breaks: then every caller still waiting
     gets a ConnectionError, and `alive` is False for good."""
 
-    def __init__(self, connection: AbstractConnection, server: str = "") -> None:
+    def __init__(self, connection: Untyped, server: str = "") -> None:
         self.server = server
         """The identity of the server at its other end (identity.py)."""
         self._connection = connection
-        # redis-py forgets it where reading is broken off, and then TLS says goodbye to the end.
-        self._writer: Untyped = getattr(connection, "_writer", None)
-        self._waiting: deque[Reply] = deque()
+        self._transport: Untyped = self._connection._writer.transport
+        self._reader = Reader(replyError=_parsed.parse_error, notEnoughData=UNFINISHED)
+        self._waiting: deque[tuple[float, Reply]] = deque()
+        """Until when, and for what; in the order asked."""
         self._unsent: list[bytes] = []
         self._loop = asyncio.get_running_loop()
         self._heard_at = self._loop.time()
-        self._writing: asyncio.Task[None] | None = None
-        self._reading = self._loop.create_task(self._read())
+        self._alarm: asyncio.TimerHandle | None = None
+        self._broken: asyncio.Future[None] = self._loop.create_future()
+        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._living = self._loop.create_task(self._live())
+        self._transport.set_protocol(self)
         self.alive = True
 
     @property
@@ -58,19 +67,23 @@ class Link:
         """Whether it can be used, and from the event loop that is running now."""
         return self.alive and self._loop is asyncio.get_running_loop()
 
-    def call(self, words: Iterable[Any], first: Iterable[Any] = ()) -> Reply:
-        """The reply to come: an answer, the server's ResponseError, or a ConnectionError.  Whoever
-        stops waiting leaves its place in the queue behind, and nobody else notices.  `first` is sent
-        just before, and its reply looked at by nobody."""
+    def call(self, words: Iterable[Any], until: float, first: Iterable[Any] = ()) -> Reply:
+        """The reply to come: an answer, the server's ResponseError, a ConnectionError, or a TimeoutError at
+        `until` by the loop's clock.  Whoever stops waiting leaves its place in the queue behind, and
+        nobody else notices.  `first` is sent just before, and its reply looked at by nobody."""
         if not self.alive:
             raise ConnectionError("the connection broke")
         if first:
-            self.call(first).cancel()
+            self.call(first, until).cancel()
         reply: Reply = self._loop.create_future()
-        self._waiting.append(reply)
         self._unsent.append(pack_command(tuple(words)))
-        if self._writing is None:
-            self._writing = self._loop.create_task(self._write())
+        self._waiting.append((until, reply))
+        if len(self._waiting) == 1:
+            self._write()  # nobody else is on the way
+        elif len(self._unsent) == 1:
+            self._loop.call_soon(self._write)
+        if self._alarm is None or until < self._alarm.when():
+            self._ring(until)
         return reply
 
     def suspect(self, seconds: float) -> None:
@@ -81,58 +94,75 @@ class Link:
     async def close(self) -> None:
         """Break off; whoever waits gets a ConnectionError."""
         self._break("the store was closed")
-        await asyncio.gather(self._reading, return_exceptions=True)
+        await asyncio.gather(self._living, return_exceptions=True)
 
-    async def _write(self) -> None:
+    def data_received(self, data: bytes) -> None:
+        """Hand replies to whom they are for."""
+        self._heard_at = self._loop.time()
+        self._reader.feed(data)
         try:
-            while self._unsent:
-                batch, self._unsent = self._unsent, []
-                await self._connection.send_packed_command(batch, check_health=False)
-        except (RedisError, OSError) as error:
-            self._break(str(error))
-        finally:
-            self._writing = None
+            while self.alive and (answer := self._reader.gets()) is not UNFINISHED:
+                self._answer(answer)
+        except (ProtocolError, IndexError) as error:
+            self._break(f"the server says what nobody asked: {error}")
 
-    async def _read(self) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
+        """The other end closed it, or this one did."""
+        self._gone.cancel()
+        self._break(str(error or "the connection was closed"))
+
+    def _write(self) -> None:
+        batch, self._unsent = self._unsent, []
+        if batch and self.alive:
+            self._transport.write(b"".join(batch))
+
+    def _answer(self, answer: Any) -> None:
+        if isinstance(answer, Lost) and not isinstance(answer, ANSWERS):
+            return self._break(str(answer))
+        _, reply = self._waiting.popleft()
+        if reply.done():
+            return
+        if isinstance(answer, Exception):
+            reply.set_exception(answer)
+        else:
+            reply.set_result(answer)
+
+    def _ring(self, at: float) -> None:
+        """One timer for all who wait: a timer each costs as much as a reply."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(at, self._late)
+
+    def _late(self) -> None:
+        self._alarm, now = None, self._loop.time()
+        for until, reply in self._waiting:
+            if until <= now and not reply.done():
+                reply.set_exception(TimeoutError())
+        still = [until for until, reply in self._waiting if not reply.done()]
+        if still:
+            self._ring(min(still))
+
+    async def _live(self) -> None:
+        """Until it breaks, or the event loop ends and cancels its tasks."""
         try:
-            while True:
-                answer, error = await self._next()
-                self._heard_at = self._loop.time()
-                reply = self._waiting.popleft()
-                if reply.done():
-                    continue
-                if error is None:
-                    reply.set_result(answer)
-                else:
-                    reply.set_exception(error)
-        except (RedisError, OSError, IndexError) as error:
-            self._break(str(error))
+            await self._broken
         finally:
+            self._break("the event loop ended")
             await self._abort()
 
     async def _abort(self) -> None:
         """Gone at once: TLS would say goodbye first, for as long as the other end likes."""
-        if self._writer is not None:
-            self._writer.transport.abort()
+        self._transport.abort()
         await self._connection.disconnect(nowait=True)
-        if self._writer is not None:
-            with suppress(OSError):
-                async with asyncio.timeout(GOODBYE):
-                    await self._writer.wait_closed()
-
-    async def _next(self) -> tuple[Any, Exception | None]:
-        try:
-            return await self._connection.read_response(), None
-        except (ResponseError, BusyLoadingError, AuthenticationError) as error:
-            return None, error
+        await asyncio.wait([self._gone], timeout=GOODBYE)
 
     def _break(self, why: str) -> None:
         self.alive = False
-        self._reading.cancel()
-        if self._writing is not None:
-            self._writing.cancel()
+        self._broken.cancel()
+        if self._alarm is not None:
+            self._alarm.cancel()
         while self._waiting:
-            reply = self._waiting.popleft()
+            _, reply = self._waiting.popleft()
             if not reply.done():
                 reply.set_exception(ConnectionError(why))
 

@@ -244,8 +244,7 @@ class AsyncRedisStore(_Ledger):
         link = self._links.at(self._chart.near(command.keys[0]))
         if link is not None and not self._mending and self._recent.knows(root, link.server):
             try:
-                async with asyncio.timeout_at(until):
-                    return await link.call(words(command))
+                return await link.call(words(command), until)
             except REDIS as error:
                 met = error
                 if isinstance(error, TimeoutError):
@@ -263,7 +262,7 @@ class AsyncRedisStore(_Ledger):
                 link = await self._links.to(step)
                 if meet is not None and step.patience is None:
                     await meet(link.server)
-                return await link.call(step.words, step.first)
+                return await link.call(step.words, until, step.first)
         except TimeoutError:
             self._links.suspect(step, until - now)
             raise
