@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import orjson
+
 from weighbridge.core.dialects import DIALECTS, Route, route
 from weighbridge.core.dialects.base import Amendment
 from weighbridge.core.model import Json, Principal
@@ -99,8 +101,11 @@ def _body(data: Mapping[str, Any], sent: Any) -> dict[str, Json]:
 
 def encoded(asked: Asked, model: str) -> bytes:
     """The body as bytes, naming the model that will answer."""
-    named = {} if asked.named_by_path else {"model": model}
-    return json.dumps({**asked.body, **named}, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    body = asked.body if asked.named_by_path else {**asked.body, "model": model}
+    try:
+        return orjson.dumps(body)
+    except TypeError:  # what only Python's own JSON can say: long integers, halves of a character
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def amended(data: MutableMapping[str, Any], asked: Asked, changed: bytes) -> None:

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -27,6 +28,8 @@ OTHER: Final = "other"
 """Models of all other families are in one: few are seen of each."""
 CHOICES: Final = ("auto", "none", "required")
 LONGEST_NAME: Final = 512
+REMEMBERED: Final = 1024
+"""Topics whose name is not written, and read, anew for each call."""
 
 
 class Topic(NamedTuple):
@@ -45,7 +48,7 @@ class Topic(NamedTuple):
     @property
     def name(self) -> str:
         """As the store knows it."""
-        return json.dumps(self, separators=(",", ":"))
+        return _name(self)
 
     @property
     def key(self) -> Key:
@@ -53,6 +56,12 @@ class Topic(NamedTuple):
         return Key(self.host, self.model, self.tools, self.media)
 
 
+@lru_cache(maxsize=REMEMBERED)
+def _name(topic: Topic) -> str:
+    return json.dumps(topic, separators=(",", ":"))
+
+
+@lru_cache(maxsize=REMEMBERED)
 def named(name: str) -> Topic:
     """The topic of a name.  Raises ValueError."""
     match json.loads(name):
