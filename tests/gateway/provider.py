@@ -86,18 +86,33 @@ def responses(seen: Seen) -> Answer:
     if not asked.get("stream"):
         return Answer.json(response)
     begun: dict[str, Any] = {**response, "status": "in_progress", "output": [], "usage": None}
-    deltas = [
-        {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": word}
-        for word in WORDS
-    ]
+    item = response["output"][0]
     events: list[dict[str, Any]] = [
         {"type": "response.created", "response": begun},
-        {"type": "response.output_item.added", "output_index": 0, "item": {**message, "content": []}},
-        {"type": "response.content_part.added", "output_index": 0, "content_index": 0, "part": {**text, "text": ""}},
-        *deltas,
+        *(_called(item) if asked.get("tools") else _spoken(item)),
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
         {"type": "response.completed", "response": response},
     ]
     return Answer.stream(*sse(*({**e, "sequence_number": i} for i, e in enumerate(events)), named=True))
+
+
+def _spoken(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """A message of the Responses API, word by word."""
+    place = {"item_id": message["id"], "output_index": 0, "content_index": 0}
+    return [
+        {"type": "response.output_item.added", "output_index": 0, "item": {**message, "content": []}},
+        {"type": "response.content_part.added", **place, "part": {**message["content"][0], "text": ""}},
+        *({"type": "response.output_text.delta", **place, "delta": word} for word in WORDS),
+    ]
+
+
+def _called(call: dict[str, Any]) -> list[dict[str, Any]]:
+    """A call of a function, its arguments in one piece."""
+    place = {"item_id": call["id"], "output_index": 0}
+    return [
+        {"type": "response.output_item.added", "output_index": 0, "item": {**call, "arguments": ""}},
+        {"type": "response.function_call_arguments.delta", **place, "delta": call["arguments"]},
+    ]
 
 
 def completions(seen: Seen) -> Answer:

@@ -9,10 +9,11 @@ from typing import Any, Final, TypeVar
 
 import click
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from weighbridge.adapters.cli import options, show
 from weighbridge.adapters.cli.session import ledger
+from weighbridge.adapters.cli.watching import watching
 from weighbridge.core.audit import Audit, auditing
 from weighbridge.core.errors import StoreCorrupt
 from weighbridge.core.findings import Drift, Finding
@@ -157,6 +158,6 @@ def _progress() -> Iterator[Callable[[str, int], None]]:
     """What is told of rows read; a line that counts them where somebody watches."""
     columns = (SpinnerColumn(), TextColumn("reading {task.description} {task.completed:,}"), TimeElapsedColumn())
     out = Console(stderr=True)
-    with Progress(*columns, console=out, transient=True, disable=not sys.stderr.isatty()) as progress:
+    with watching(*columns, out=out, watched=sys.stderr.isatty()) as progress:
         task = progress.add_task("books", total=None)
         yield lambda book, rows: progress.update(task, description=book, advance=rows)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.text import Text
 
 from weighbridge.adapters.cli import show
+from weighbridge.adapters.cli.watching import watching
 from weighbridge.adapters.demo import Sent
 from weighbridge.core.ledger import Entry
 
@@ -30,7 +31,7 @@ def progress(total: int) -> Iterator[Callable[[Sent], Sent]]:
         MofNCompleteColumn(),
         TextColumn("{task.description}", style="dim"),
     )
-    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+    with watching(*columns, out=out, watched=out.is_terminal) as bar:
         task = bar.add_task("", total=total)
 
         def advance(sent: Sent) -> Sent:

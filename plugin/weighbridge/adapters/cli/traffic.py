@@ -18,6 +18,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from weighbridge import wiring
 from weighbridge.adapters.cli.session import settings
+from weighbridge.adapters.cli.watching import watching
 from weighbridge.core.admission import Weighed
 from weighbridge.core.errors import ConfigError, Refused
 from weighbridge.core.exchanges import Exchange, read
@@ -115,4 +116,4 @@ def _progress() -> Progress:
     columns: tuple[Any, ...] = (
         SpinnerColumn(), TextColumn("{task.description} {task.completed:,} rows"), TimeElapsedColumn(),
     )  # fmt: skip
-    return Progress(*columns, console=out, transient=True, disable=not sys.stderr.isatty())
+    return watching(*columns, out=out, watched=sys.stderr.isatty())

@@ -115,6 +115,7 @@ def responses_stream(answer: Answer, usage: bool) -> Iterator[bytes]:
     if answer.words:
         events.append({"type": "response.content_part.added", **place, "part": empty})
         events += [{"type": "response.output_text.delta", **place, "delta": word} for word in answer.words]
+    events.append({"type": "response.output_item.done", "output_index": 0, "item": item})
     events.append({"type": f"response.{whole['status']}", "response": whole})
     return _sse(({**event, "sequence_number": i} for i, event in enumerate(events)), named=True)
 
