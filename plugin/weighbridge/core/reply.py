@@ -147,6 +147,8 @@ def _left(hold: Hold, state: State) -> str:
 
 
 def _printable(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(c if 32 <= ord(c) < 127 else "_" for c in text)
 
 

@@ -123,7 +123,8 @@ def test_compact_and_dates() -> None:
 
 
 def test_values_are_found_however_deep_and_however_spelled() -> None:
-    body = decode(b'{"a":[{"cache\\u005fcontrol":{"ttl":"1\\u0068"}},"ttl"],"ttl":"5m","b":[[{"ttl":null}]]}')
-    assert everywhere(body, "cache_control") == [{"ttl": "1h"}]
-    assert everywhere(body, "ttl") == ["5m", "1h", None]
-    assert everywhere(body, "1h") == []
+    sent = b'{"a":[{"cache\\u005fcontrol":{"ttl":"1\\u0068"}},"ttl"],"ttl":"5m","b":[[{"ttl":null}]]}'
+    body = decode(sent)
+    assert everywhere(body, "cache_control", sent) == [{"ttl": "1h"}]
+    assert everywhere(body, "ttl", sent) == ["5m", "1h", None]
+    assert everywhere(body, "1h", sent) == []

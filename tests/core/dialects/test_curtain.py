@@ -124,7 +124,7 @@ def test_a_response_says_its_item_again() -> None:
     stream = recorded(provider.responses)
     drawn = curtain(DIALECTS["openai-responses"].closing, Call("openai-responses", "m", stream=True), SSE)
     assert drawn is not None
-    cut = stream.index(b"event: response.completed")
+    cut = stream.index(b"event: response.output_item.done")
     heard = objects(SSE, drawn.feed(stream[:cut]) + drawn.fall(USED))
     last = heard[-1]["response"]
     assert (last["status"], last["output"][0]["content"][0]["text"]) == ("incomplete", provider.TEXT)

@@ -55,16 +55,16 @@ def parse_count(raw: RawCall) -> Call:
         least_output=budget + 1 if most is None else min(budget + 1, most),
         stream=want(body, "stream", bool, False) if raw.stream is None else raw.stream,
         generates=most != 0,
-        caches=_caches(body),
+        caches=_caches(body, raw.body),
         extra={**thinking, **_extra(body)},
     )
 
 
-def _caches(body: Body) -> Literal["", "5m", "1h"]:
+def _caches(body: Body, sent: bytes) -> Literal["", "5m", "1h"]:
     """How long the prompt may be kept."""
-    if not everywhere(body, "cache_control"):
+    if not everywhere(body, "cache_control", sent):
         return ""
-    return "1h" if "1h" in everywhere(body, "ttl") else "5m"
+    return "1h" if "1h" in everywhere(body, "ttl", sent) else "5m"
 
 
 def _most(body: Body) -> int | None:

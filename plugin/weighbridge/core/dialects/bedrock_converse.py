@@ -62,7 +62,7 @@ def _call(body: Body, raw: RawCall) -> Call:
         least_output=budget + 1 if most is None else min(budget + 1, most),
         stream=bool(raw.stream),
         tier=_tier(want(want(body, "serviceTier", dict, {}), "type", str, "", "serviceTier.")),
-        caches=_caches(body),
+        caches=_caches(body, raw.body),
         extra=extra,
     )
 
@@ -144,11 +144,11 @@ def _extra(body: Body) -> dict[str, Json]:
     return {key: value for key, value in found.items() if value}
 
 
-def _caches(body: Body) -> Literal["", "5m", "1h"]:
+def _caches(body: Body, sent: bytes) -> Literal["", "5m", "1h"]:
     """How long the prompt may be kept."""
-    if not everywhere(body, "cachePoint"):
+    if not everywhere(body, "cachePoint", sent):
         return ""
-    return "1h" if "1h" in everywhere(body, "ttl") else "5m"
+    return "1h" if "1h" in everywhere(body, "ttl", sent) else "5m"
 
 
 def _tier(word: str) -> str:

@@ -49,7 +49,8 @@ def decode(body: bytes) -> dict[str, Any]:
         malformed("The body holds an integer with too many digits. Send numbers a provider can read.")
     if not isinstance(value, dict):
         malformed(f"The body is {_kind(value)}, not an object. Send one JSON object.")
-    if any(depth == DEEPEST for depth, _ in enumerate(_levels(value))):
+    opened = body.count(b"{") + body.count(b"[")
+    if opened > DEEPEST and any(depth == DEEPEST for depth, _ in enumerate(_levels(value))):
         malformed(f"The body is nested too deeply. Use at most {DEEPEST} levels.")
     return value
 
@@ -84,8 +85,11 @@ def _levels(value: Json) -> Iterator[list[Json]]:
         ]
 
 
-def everywhere(body: Mapping[str, Any], key: str) -> list[Json]:
-    """Every value that stands under a key in a body, however deep."""
+def everywhere(body: Mapping[str, Any], key: str, sent: bytes) -> list[Json]:
+    """Every value that stands under a key in a body, however deep.  `sent` is the body's text, which says
+    soonest where the key is nowhere; escapes may spell it."""
+    if key.encode() not in sent and b"\\u" not in sent:
+        return []
     return [node[key] for level in _levels(body) for node in level if type(node) is dict and key in node]
 
 

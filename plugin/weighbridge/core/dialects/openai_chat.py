@@ -75,7 +75,7 @@ def read(body: Mapping[str, Any], raw: RawCall) -> Call:
         stream=stream,
         wants_usage=asked or not stream,
         tier=openai_answer.tier(want(body, "service_tier", str, "")),
-        caches="1h" if "1h" in everywhere(body, "ttl") else "5m",
+        caches="1h" if "1h" in everywhere(body, "ttl", raw.body) else "5m",
         sounds="audio" in want(body, "modalities", list, []),
         extra=_extra(body),
     )
