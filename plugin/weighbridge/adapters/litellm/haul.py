@@ -28,9 +28,11 @@ from weighbridge.settings import Settings, load
 class Haul:
     """A request between its hold and its settlement, known to every hook and to the wrapper."""
 
-    def __init__(self, wrapped: bool) -> None:
+    def __init__(self, wrapped: bool, method: str = "") -> None:
         self.wrapped = wrapped
         """The wrapper sees the answer to its end and settles; else the hooks do."""
+        self.method = method
+        """The HTTP method, where the wrapper saw it."""
         self.held: Ticket | None = None
         """As it was admitted; None until it is weighed."""
         self.out: Outbound | None = None
@@ -48,12 +50,23 @@ class Haul:
         self.cut = ""
         """Why nobody knows what was used."""
         self.refusal: reply.Reply | None = None
+        self.let_pass = False
+        """Nothing is weighed: it runs no model, or may pass all the same."""
         self.ended = False
 
     @property
     def ticket(self) -> Ticket | None:
         """The hold as it stands; None until it is weighed."""
         return self.held if self.out is None else self.out.ticket
+
+    @property
+    def judged(self) -> bool:
+        """Whether a hook has seen it before it was sent, and let it go."""
+        return self.held is not None or self.let_pass
+
+    def refuse(self, error: Refused, dialect: str) -> None:
+        """Leave a refusal behind in the client's words."""
+        self.refusal = reply.refused(error, DIALECTS[dialect], uuid.uuid4().hex)
 
     def ending(self, otherwise: Ending) -> Ending:
         """How it ended, by the best witness."""
@@ -111,7 +124,7 @@ class Office:
         try:
             ticket = await guard.open(raw)
         except Refused as error:
-            haul.refusal = reply.refused(error, DIALECTS[asked.dialect], uuid.uuid4().hex)
+            haul.refuse(error, asked.dialect)
             raise
         haul.held, haul.served = ticket, guess
         if haul.wrapped:
