@@ -174,7 +174,7 @@ def sent(call: str, url: str = "http://h/queue/chat/completions") -> dict[str, A
 
 def test_the_last_door_knows_a_clients_call_from_litellms_own() -> None:
     assert unseen_of_a_client(sent("acompletion")) == ("POST", "/queue/chat/completions")
-    assert unseen_of_a_client(sent("allm_passthrough_route", "")) == ("", "allm_passthrough_route")
+    assert unseen_of_a_client(sent("allm_passthrough_route", "")) == ("", "What passes through to a deployment")
     assert unseen_of_a_client(sent("acompletion", "")) is None, "a health check"
     assert unseen_of_a_client(sent("acreate_thread")) is None
     bent = sent("acompletion", "http://h/v1/files?/queue/chat/completions")

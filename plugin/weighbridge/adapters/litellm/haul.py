@@ -28,11 +28,12 @@ from weighbridge.settings import Settings, load
 class Haul:
     """A request between its hold and its settlement, known to every hook and to the wrapper."""
 
-    def __init__(self, wrapped: bool, method: str = "") -> None:
+    def __init__(self, wrapped: bool, method: str = "", path: str = "") -> None:
         self.wrapped = wrapped
         """The wrapper sees the answer to its end and settles; else the hooks do."""
         self.method = method
-        """The HTTP method, where the wrapper saw it."""
+        self.path = path
+        """What the request says, where the wrapper saw it; else empty."""
         self.held: Ticket | None = None
         """As it was admitted; None until it is weighed."""
         self.out: Outbound | None = None

@@ -42,7 +42,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
         if haul is not None and haul.ticket is not None and not haul.ended:
             return None
         if haul is None or haul.ended or haul.let_pass:
-            haul = Haul(wrapped=False, method="" if haul is None else haul.method)
+            haul = Haul(False) if haul is None else Haul(False, haul.method, haul.path)
             CURRENT.set(haul)
         request = asked(data, call, path)
         if request is None or (call in PASSING and haul.method in READING):
@@ -76,7 +76,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
         here = CURRENT.get()
         unseen = None if here is not None and here.judged else unseen_of_a_client(kwargs)
         if unseen is not None and self.office.settings.unmetered_routes == "refuse":
-            raise _unmetered(here or Haul(wrapped=False), *unseen)
+            raise _unmetered(here or Haul(False), *unseen)
 
     async def async_post_call_success_hook(self, data: Any, user_api_key_dict: Any, response: Any) -> Any:
         """A whole answer."""
@@ -203,7 +203,8 @@ def _no(error: Refused, haul: Haul) -> HTTPException:
 
 
 def _unmetered(haul: Haul, method: str, where: str) -> HTTPException:
-    error = unmetered(method, where)
+    where = haul.path or where
+    error = unmetered(haul.method or method, where)
     haul.refuse(error, spoken(where))
     return _no(error, haul)
 

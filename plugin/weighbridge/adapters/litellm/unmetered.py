@@ -40,6 +40,7 @@ READ_PATHS: Final = re.compile(
 """What is read at providers, where nobody knows the method: a POST there buys nothing."""
 UNSEEN: Final = frozenset(("/queue/chat/completions",))
 """Routes in a known format that call no hook."""
+NAMELESS: Final = "What passes through to a deployment"
 DOTS: Final = frozenset((".", ".."))
 
 
@@ -76,7 +77,7 @@ def unseen_of_a_client(kwargs: Mapping[str, Any]) -> tuple[str, str] | None:
     method, path = str(request.get("method", "")), urlsplit(str(request.get("url", ""))).path
     if call_passes(call) or not (request or call == ROUTED):
         return None
-    return method, path or call
+    return method, path or NAMELESS
 
 
 def _plain(path: str) -> bool:

@@ -55,9 +55,9 @@ class Wrapper:
         if not self._passes(scope):
             return await _turn_away(scope, receive, send)
         if scope["type"] != "http" or scope["method"] != "POST":
-            CURRENT.set(Haul(wrapped=False, method=scope.get("method", "")))
+            CURRENT.set(Haul(False, scope.get("method", ""), scope["path"]))
             return await self.app(scope, receive, send)
-        await Crossing(self, receive, send).run(scope)
+        await Crossing(self, scope["path"], receive, send).run(scope)
 
     def _passes(self, scope: Scope) -> bool:
         """Whether a request runs no model, or the hooks see it, or settings let it pass.  What is no
@@ -90,10 +90,10 @@ class Wrapper:
 class Crossing:
     """One request through the wrapper."""
 
-    def __init__(self, gate: Wrapper, receive: Receive, send: Send) -> None:
+    def __init__(self, gate: Wrapper, path: str, receive: Receive, send: Send) -> None:
         self.office = gate.office
         self.app = gate.app
-        self.haul = Haul(wrapped=True, method="POST")
+        self.haul = Haul(True, "POST", path)
         self._receive = receive
         self._send = send
         self._status = 0
