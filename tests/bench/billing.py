@@ -28,6 +28,8 @@ class Provider:
 
     look: Callable[[], None] = lambda: None
     prompt: int = GUESSED
+    billed: int = 0
+    """Tokens of all its answers."""
 
     def answer(self, path: str, asked: Body) -> tuple[int, bytes, str]:
         """Status, body and content type."""
@@ -36,6 +38,7 @@ class Provider:
             return 500, b'{"error": {"message": "not now"}}', "application/json"
         most = next((asked[name] for name in ("max_tokens", "max_completion_tokens") if name in asked), ASKED)
         output = ANSWER if most == ASKED else most
+        self.billed += self.prompt + output
         if asked.get("stream"):
             return 200, _stream(self.prompt, output, told="/silent/" not in path), "text/event-stream"
         return 200, json.dumps(_whole(path, self.prompt, output)).encode(), "application/json"
