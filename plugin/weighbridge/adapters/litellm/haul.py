@@ -22,7 +22,7 @@ from weighbridge.core.model import CutOff, Ending, NeverSent, Principal, RawCall
 from weighbridge.core.outbound import Outbound
 from weighbridge.core.pricing import tier
 from weighbridge.guard import AsyncGuard
-from weighbridge.settings import Settings, load
+from weighbridge.settings import Settings, load, load_policies
 
 
 class Haul:
@@ -96,6 +96,11 @@ class Office:
         if self._settings is None:
             self._settings = load()
         return self._settings
+
+    def check(self) -> None:
+        """Read settings and policies, so that a mistake is told at the start.  Raises ConfigError."""
+        if self.settings.policies is not None:
+            load_policies(self.settings.policies)
 
     @property
     def opened(self) -> AsyncGuard | None:

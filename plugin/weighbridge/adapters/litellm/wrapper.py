@@ -51,7 +51,7 @@ class Wrapper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            return await self.app(scope, receive, self._living(send))
+            return await self._live(scope, receive, send)
         if not self._passes(scope):
             return await _turn_away(scope, receive, send)
         if scope["type"] != "http" or scope["method"] != "POST":
@@ -70,6 +70,15 @@ class Wrapper:
         if hooks_weigh(path) or path_passes(scope["method"], path):
             return True
         return path not in UNSEEN and not RouteChecks.is_llm_api_route(path)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self.office.check()
+        except WeighbridgeError as error:
+            # Before LiteLLM begins: what it has begun by then would end in tracebacks.
+            await receive()
+            return await send({"type": "lifespan.startup.failed", "message": str(error)})
+        await self.app(scope, receive, self._living(send))
 
     def _living(self, send: Send) -> Send:
         async def relay(message: Message) -> None:
