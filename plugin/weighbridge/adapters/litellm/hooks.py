@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -18,10 +19,13 @@ from weighbridge.core import reply
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.addresses import READING, spoken, unmetered
 from weighbridge.core.dialects.base import Meter
-from weighbridge.core.errors import Refused
+from weighbridge.core.errors import Refused, WeighbridgeError
 from weighbridge.core.model import CutOff, Ending, NeverSent, Usage
 
+log = logging.getLogger("weighbridge")
+
 NO_USAGE: Final = "no usage reported"
+UNREADY: Final = "The ledger cannot be opened, so this request was not let through; the proxy's log says why."
 
 
 class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
@@ -53,6 +57,9 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
             changed = await self.office.open(haul, request, who, user_api_key_dict.team_id, data)
         except Refused as error:
             raise _no(error, haul) from None
+        except WeighbridgeError as error:
+            log.error("weighbridge cannot begin: %s", error)
+            raise HTTPException(503, UNREADY) from None
         if changed is None:
             return None
         amended(data, request, changed)
