@@ -147,7 +147,7 @@ def standing(place: Path) -> Iterator[Stand]:
         counters = stack.enter_context(redis.Redis.from_url(store_url))
         if int(counters.info("server")["redis_version"].split(".")[0]) < 7:
             raise SystemExit(
-                "LiteLLM's scripts (INCRBYFLOAT) crash Redis 6: put a redis-server from 7 on first in PATH"
+                "LiteLLM's scripts (INCRBYFLOAT) crash Redis 6: put one from 7 on first in PATH"
             )
         yield Stand(f"http://127.0.0.1:{port}", provider, counters, store)
 
