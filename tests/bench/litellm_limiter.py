@@ -146,9 +146,7 @@ def standing(place: Path) -> Iterator[Stand]:
         stack.callback(store.close)
         counters = stack.enter_context(redis.Redis.from_url(store_url))
         if int(counters.info("server")["redis_version"].split(".")[0]) < 7:
-            raise SystemExit(
-                "LiteLLM's scripts (INCRBYFLOAT) crash Redis 6: put one from 7 on first in PATH"
-            )
+            raise SystemExit("LiteLLM's scripts (INCRBYFLOAT) crash Redis 6: put one from 7 on first in PATH")
         yield Stand(f"http://127.0.0.1:{port}", provider, counters, store)
 
 
