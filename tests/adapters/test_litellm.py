@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from weighbridge.adapters.litellm import usage
-from weighbridge.adapters.litellm.request import amended, asked, encoded, principal, spoken
+from weighbridge.adapters.litellm.request import CALLS, amended, asked, encoded, principal, spoken
+from weighbridge.adapters.litellm.unmetered import call_passes, hooks_weigh, path_passes, unseen_of_a_client
 from weighbridge.core.model import Usage
 
 TOLD: dict[str, tuple[dict[str, Any], Usage | None]] = {
@@ -55,6 +56,7 @@ PATHS = {
     "/there/and/beyond/v1/responses": "openai-responses",
     "/mistral/chat/completions": "openai-chat",
     "/rerank": None,
+    "/openai/v1/threads/t_1/messages": None,
 }
 
 
@@ -87,9 +89,106 @@ def test_gemini_is_named_by_its_path() -> None:
     assert json.loads(encoded(found, "real")) == {"contents": []}
 
 
-@pytest.mark.parametrize("call_type", ["aimage_generation", "arerank", "moderation", "call_mcp_tool"])
-def test_other_calls_are_not_metered(call_type: str) -> None:
-    assert asked({"model": "m"}, call_type, "/v1/images/generations") is None
+RUN = """
+    aimage_generation image_generation aimage_edit atranscription transcription aspeech arerank rerank aocr asearch
+    avideo_generation avideo_remix avideo_edit avideo_extension avideo_create_character create_video
+    acreate_batch acreate_fine_tuning_job acreate_run acreate_interaction acreate_agent acreate_container
+    acreate_realtime_client_secret acreate_realtime_transcription_session arealtime_calls _arealtime
+    _aresponses_websocket acompact_responses asend_message aquery aingest avector_store_search adecisions asystemone
+    allm_passthrough_route pass_through_endpoint apply_guardrail something_new
+"""
+FREE = """
+    aget_responses adelete_responses acancel_responses alist_input_items afile_content afile_retrieve afile_delete
+    acreate_file aretrieve_batch alist_batches acancel_batch avideo_status avideo_content avideo_list
+    avideo_get_character avector_store_create avector_store_retrieve avector_store_list avector_store_update
+    avector_store_delete avector_store_file_create avector_store_file_list avector_store_file_content
+    avector_store_file_update aretrieve_container aretrieve_container_file_content alist_containers adelete_container
+    aretrieve_fine_tuning_job alist_fine_tuning_jobs acancel_fine_tuning_job acreate_eval aupdate_eval alist_evals
+    aget_run acancel_run acreate_skill alist_skills adelete_skill aget_interaction acancel_interaction alist_agents
+    alist_agent_versions moderation amoderation call_mcp_tool list_mcp_tools acreate_assistants adelete_assistant
+    acreate_thread aget_thread a_add_message aget_messages
+"""
+
+
+@pytest.mark.parametrize("call", RUN.split())
+def test_a_call_that_may_run_a_model_is_weighed_or_does_not_pass(call: str) -> None:
+    assert asked({"model": "m"}, call, "/v1/images/generations") is None
+    assert not call_passes(call)
+
+
+@pytest.mark.parametrize("call", FREE.split())
+def test_a_call_that_runs_no_model_passes(call: str) -> None:
+    assert asked({"model": "m"}, call, "") is None
+    assert call_passes(call)
+
+
+def test_no_weighed_call_passes_unweighed() -> None:
+    assert not any(call_passes(call) for call in CALLS)
+
+
+PASSES: dict[tuple[str, str], bool] = {
+    ("POST", "/v1/images/generations"): False,
+    ("POST", "/v1/chat/completions"): False,
+    ("GET", "/v1/chat/completions"): True,
+    ("POST", "/v1/threads/t/runs"): False,
+    ("POST", "/v1/threads/t/messages"): True,
+    ("POST", "/v1/files"): True,
+    ("POST", "/v1/responses/resp_1/cancel"): True,
+    ("POST", "/v1/responses/compact"): False,
+    ("POST", "/v1/messages/count_tokens"): True,
+    ("POST", "/anthropic/v1/messages/batches"): False,
+    ("POST", "/gemini/v1beta/models/g:countTokens"): True,
+    ("POST", "/gemini/v1beta/models/g:embedContent"): False,
+    ("POST", "/vertex_ai/v1/projects/p/locations/l/publishers/anthropic/models/claude:rawPredict"): False,
+    ("POST", "/bedrock/model/claude/converse"): False,
+    ("POST", "/mcp/"): True,
+    ("POST", "/a2a/agent/message/send"): False,
+    ("POST", "/rag/query"): False,
+    ("POST", "/openai/v1/files/../images/generations"): False,
+    ("POST", "/openai/v1/files/%2e%2e/images/generations"): False,
+    ("GET", "/openai/v1/batches"): True,
+    ("", "/openai/v1/batches"): False,
+    ("", "/openai/v1/batches/batch_1"): True,
+    ("", "/openai/v1/responses/resp_1"): True,
+    ("", "/openai/v1/responses/compact"): False,
+    ("", "/openai/v1/models/gpt-4o"): True,
+    ("", "/hf/models/gpt2"): False,
+    ("", "/openai/v1/images/generations"): False,
+}
+
+
+@pytest.mark.parametrize(("asked_for", "passes"), PASSES.items(), ids=map(" ".join, PASSES))
+def test_what_passes_by_its_path(asked_for: tuple[str, str], passes: bool) -> None:
+    assert path_passes(*asked_for) is passes
+
+
+def test_hooks_weigh_what_they_see() -> None:
+    assert hooks_weigh("/v1/chat/completions") and hooks_weigh("/anthropic/v1/messages")
+    assert not any(map(hooks_weigh, ("/queue/chat/completions", "/rerank", "/openai/v1/../chat/completions")))
+
+
+def sent(call: str, url: str = "http://h/queue/chat/completions") -> dict[str, Any]:
+    request = {"method": "POST", "url": url} if url else None
+    return {"litellm_logging_obj": SimpleNamespace(call_type=call), "proxy_server_request": request}
+
+
+def test_the_last_door_knows_a_clients_call_from_litellms_own() -> None:
+    assert unseen_of_a_client(sent("acompletion")) == ("POST", "/queue/chat/completions")
+    assert unseen_of_a_client(sent("allm_passthrough_route", "")) == ("", "What passes through to a deployment")
+    assert unseen_of_a_client(sent("acompletion", "")) is None, "a health check"
+    assert unseen_of_a_client(sent("acreate_thread")) is None
+    bent = sent("acompletion", "http://h/v1/files?/queue/chat/completions")
+    assert unseen_of_a_client(bent) == ("POST", "/v1/files")
+
+
+def test_what_passes_through_is_weighed_as_it_is_sent() -> None:
+    body = {"model": "m", "input": "long", "n": 9, "proxy_server_request": {"body": {"model": "m", "input": "x"}}}
+    found = asked({**body, "litellm_logging_obj": object()}, "pass_through_endpoint", "/there/v1/responses")
+    assert found is not None and found.body == {"model": "m", "input": "long", "n": 9}
+
+
+def test_what_passes_through_a_socket_has_nothing_to_weigh() -> None:
+    assert asked({"stream": True}, "pass_through_endpoint", "/openai/v1/responses") is None
 
 
 def test_a_change_reaches_litellms_copy() -> None:

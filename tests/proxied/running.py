@@ -63,6 +63,8 @@ def config(upstream: str) -> dict[str, Any]:
             model("slow-gem", "gemini/gemini-2.5-flash", f"{upstream}/slow/v1beta"),
             model("words", "text-completion-openai/gpt-3.5-turbo-instruct", f"{upstream}/v1"),
             model("vectors", "openai/text-embedding-3-small", f"{upstream}/v1"),
+            model("pictures", "openai/gpt-image-1", f"{upstream}/v1"),
+            model("at-azure", "azure/gpt-4o-mini", upstream, api_version="2024-10-21"),
         ],
         "router_settings": {"num_retries": 1, "retry_after": 0, "disable_cooldowns": True,
                             "fallbacks": [{"broken": ["claude"]}]},
@@ -71,6 +73,8 @@ def config(upstream: str) -> dict[str, Any]:
             "custom_auth": "who.who",
             "pass_through_endpoints": [{"path": "/there", "target": upstream, "include_subpath": True}],
         },
+        "assistant_settings": {"custom_llm_provider": "openai",
+                               "litellm_params": {"api_base": f"{upstream}/v1", "api_key": "sk-up"}},
         "litellm_settings": {"telemetry": False, "cache": True,
                              "cache_params": {"type": "local", "mode": "default_off"}},
     }  # fmt: skip

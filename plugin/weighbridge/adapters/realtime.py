@@ -70,9 +70,9 @@ async def session(gate: Gate, setting: Setting, scope: Scope, receive: Receive, 
         return await gate.app(scope, receive, send)  # type: ignore[no-any-return]
     model = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("model", [""])[0]
     if setting == "refuse":
-        return await _refuse(receive, send, "realtime sessions are not metered here")
+        return await refuse(receive, send, "realtime sessions are not metered here")
     if not metered or not model:
-        return await _refuse(receive, send, "this realtime session cannot be metered")
+        return await refuse(receive, send, "this realtime session cannot be metered")
     await Session(gate, model, scope, send).run(receive)
 
 
@@ -98,7 +98,7 @@ class Session:
             self.who = await who if inspect.isawaitable(who) else who
             self.ticket = await self._hold(guard)
         except Refused as error:
-            return await _refuse(receive, self.send, error.message)
+            return await refuse(receive, self.send, error.message)
         try:
             await self.gate.app(self.scope, receive, lambda message: self._sent(guard, message))
         except Exception:
@@ -160,8 +160,8 @@ def _kind(text: str) -> str:
     return str(event.get("type", "")) if isinstance(event, dict) else ""
 
 
-async def _refuse(receive: Receive, send: Send, why: str) -> None:
-    """Closed before it is accepted: servers answer 403."""
+async def refuse(receive: Receive, send: Send, why: str) -> None:
+    """Close a session before it is accepted: servers answer 403."""
     await receive()
     await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": _short(why)})
 

@@ -31,4 +31,7 @@ def __getattr__(name: str) -> Any:
         raise ConfigError(
             f"the LiteLLM plugin needs {needed}, which is not installed: pip install 'weighbridge[litellm]'"
         ) from missing
-    return wrapper.PLUGIN if name == "plugin" else wrapper.app()
+    if name == "app":
+        return wrapper.app()
+    wrapper.OFFICE.check()
+    return wrapper.PLUGIN

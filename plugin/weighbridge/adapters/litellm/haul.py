@@ -22,15 +22,18 @@ from weighbridge.core.model import CutOff, Ending, NeverSent, Principal, RawCall
 from weighbridge.core.outbound import Outbound
 from weighbridge.core.pricing import tier
 from weighbridge.guard import AsyncGuard
-from weighbridge.settings import Settings, load
+from weighbridge.settings import Settings, load, load_policies
 
 
 class Haul:
     """A request between its hold and its settlement, known to every hook and to the wrapper."""
 
-    def __init__(self, wrapped: bool) -> None:
+    def __init__(self, wrapped: bool, method: str = "", path: str = "") -> None:
         self.wrapped = wrapped
         """The wrapper sees the answer to its end and settles; else the hooks do."""
+        self.method = method
+        self.path = path
+        """What the request says, where the wrapper saw it; else empty."""
         self.held: Ticket | None = None
         """As it was admitted; None until it is weighed."""
         self.out: Outbound | None = None
@@ -48,12 +51,23 @@ class Haul:
         self.cut = ""
         """Why nobody knows what was used."""
         self.refusal: reply.Reply | None = None
+        self.let_pass = False
+        """Nothing is weighed: it runs no model, or may pass all the same."""
         self.ended = False
 
     @property
     def ticket(self) -> Ticket | None:
         """The hold as it stands; None until it is weighed."""
         return self.held if self.out is None else self.out.ticket
+
+    @property
+    def judged(self) -> bool:
+        """Whether a hook has seen it before it was sent, and let it go."""
+        return self.held is not None or self.let_pass
+
+    def refuse(self, error: Refused, dialect: str) -> None:
+        """Leave a refusal behind in the client's words."""
+        self.refusal = reply.refused(error, DIALECTS[dialect], uuid.uuid4().hex)
 
     def ending(self, otherwise: Ending) -> Ending:
         """How it ended, by the best witness."""
@@ -83,6 +97,11 @@ class Office:
             self._settings = load()
         return self._settings
 
+    def check(self) -> None:
+        """Read settings and policies, so that a mistake is told at the start.  Raises ConfigError."""
+        if self.settings.policies is not None:
+            load_policies(self.settings.policies)
+
     @property
     def opened(self) -> AsyncGuard | None:
         """The guard, where it is built already."""
@@ -111,7 +130,7 @@ class Office:
         try:
             ticket = await guard.open(raw)
         except Refused as error:
-            haul.refusal = reply.refused(error, DIALECTS[asked.dialect], uuid.uuid4().hex)
+            haul.refuse(error, asked.dialect)
             raise
         haul.held, haul.served = ticket, guess
         if haul.wrapped:

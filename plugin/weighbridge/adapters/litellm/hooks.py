@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -13,13 +14,18 @@ from litellm.integrations.custom_logger import CustomLogger
 from weighbridge.adapters.litellm import usage
 from weighbridge.adapters.litellm.haul import CURRENT, Haul, Office, served_by
 from weighbridge.adapters.litellm.request import amended, asked, principal
+from weighbridge.adapters.litellm.unmetered import PASSING, ROUTED, call_passes, path_passes, unseen_of_a_client
 from weighbridge.core import reply
 from weighbridge.core.dialects import DIALECTS
+from weighbridge.core.dialects.addresses import READING, spoken, unmetered
 from weighbridge.core.dialects.base import Meter
-from weighbridge.core.errors import Refused
+from weighbridge.core.errors import Refused, WeighbridgeError
 from weighbridge.core.model import CutOff, Ending, NeverSent, Usage
 
+log = logging.getLogger("weighbridge")
+
 NO_USAGE: Final = "no usage reported"
+UNREADY: Final = "The ledger cannot be opened, so this request was not let through; the proxy's log says why."
 
 
 class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
@@ -35,30 +41,49 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
 
     async def async_pre_call_hook(self, user_api_key_dict: Any, cache: Any, data: Any, call_type: Any) -> Any:
         """Weigh, decide and hold.  Raises HTTPException where the answer is no."""
-        request = asked(data, str(call_type), user_api_key_dict.request_route or "")
+        call, path = str(getattr(call_type, "value", call_type)), user_api_key_dict.request_route or ""
         haul = CURRENT.get()
-        if request is None or (haul is not None and haul.ticket is not None and not haul.ended):
+        if haul is not None and haul.ticket is not None and not haul.ended:
             return None
-        if haul is None or haul.ended:
-            haul = Haul(wrapped=False)
+        if haul is None or haul.ended or haul.let_pass:
+            haul = Haul(False) if haul is None else Haul(False, haul.method, haul.path)
             CURRENT.set(haul)
+        request = asked(data, call, path)
+        if request is None or (call in PASSING and haul.method in READING):
+            return self._let_pass(haul, data, call, path)
         haul.call_id = _call_id(data)
         who = principal(user_api_key_dict, data)
         try:
             changed = await self.office.open(haul, request, who, user_api_key_dict.team_id, data)
         except Refused as error:
             raise _no(error, haul) from None
+        except WeighbridgeError as error:
+            log.error("weighbridge cannot begin: %s", error)
+            raise HTTPException(503, UNREADY) from None
         if changed is None:
             return None
         amended(data, request, changed)
         rerouted = None if haul.ticket is None else haul.ticket.weighed.detour.model
         return data if rerouted is None else data | {"model": rerouted}
 
+    def _let_pass(self, haul: Haul, data: Any, call: str, path: str) -> None:
+        """What nothing weighs.  Raises HTTPException unless it runs no model, or settings let it pass."""
+        method = haul.method or (str(data.get("method", "")) if call == ROUTED else "")
+        free = path_passes(method, path) if call in PASSING else call_passes(call)
+        if not free and self.office.settings.unmetered_routes == "refuse":
+            raise _unmetered(haul, method, path or call)
+        haul.let_pass = True
+
     async def async_pre_call_deployment_hook(self, kwargs: Any, call_type: Any) -> Any:
-        """Who is asked now; told again at each retry and each fallback."""
+        """Who is asked now; told again at each retry and each fallback.  The last door, too: what
+        LiteLLM sends on for a client without having called the hook before is refused here."""
         haul = self.office.find(kwargs.get("litellm_call_id"))
         if haul is not None:
             haul.served = served_by(kwargs) or haul.served
+        here = CURRENT.get()
+        unseen = None if here is not None and here.judged else unseen_of_a_client(kwargs)
+        if unseen is not None and self.office.settings.unmetered_routes == "refuse":
+            raise _unmetered(here or Haul(False), *unseen)
 
     async def async_post_call_success_hook(self, data: Any, user_api_key_dict: Any, response: Any) -> Any:
         """A whole answer."""
@@ -187,12 +212,20 @@ def _no(error: Refused, haul: Haul) -> HTTPException:
     return HTTPException(error.status, detail, headers)
 
 
+def _unmetered(haul: Haul, method: str, where: str) -> HTTPException:
+    where = haul.path or where
+    error = unmetered(haul.method or method, where)
+    haul.refuse(error, spoken(where))
+    return _no(error, haul)
+
+
 def _from_cache(answer: Any) -> bool:
     hidden = getattr(answer, "_hidden_params", None)
     return bool(hidden.get("cache_hit") or hidden.get("cache_key")) if isinstance(hidden, dict) else False
 
 
 def _call_id(data: Any) -> str:
-    """LiteLLM's id of a request; what passes through has it in the logger it carries."""
-    found = data.get("litellm_call_id") or getattr(data.get("litellm_logging_obj"), "litellm_call_id", None)
+    """LiteLLM's id of a request.  What passes through has it in the logger it carries; beside that, the
+    client may say what it likes."""
+    found = getattr(data.get("litellm_logging_obj"), "litellm_call_id", None) or data.get("litellm_call_id")
     return str(found or "")

@@ -29,8 +29,10 @@ CALLS: Final = {
     "agenerate_content": "gemini-generate",
     "agenerate_content_stream": "gemini-generate",
 }
-"""LiteLLM's name of a call -> the wire format its client speaks.  Others are not metered."""
+"""LiteLLM's name of a call -> the wire format its client speaks.  Others are not weighed: see `unmetered`."""
 HASHED: Final = re.compile("[0-9a-f]{64}")
+THREAD: Final = re.compile(r"/threads/[^/]+/messages$")
+"""A message that is kept for a run to come: no Anthropic's."""
 TAGS: Final = "x-weighbridge-tags"
 MEANT: Final = ("anthropic-version", "anthropic-beta")
 MOST: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
@@ -60,11 +62,14 @@ class Asked:
 
 def asked(data: Mapping[str, Any], call_type: str, path: str) -> Asked | None:
     """The request behind a hook's `data`; None where no wire format is known for it."""
-    found = spoken(path) if call_type == "pass_through_endpoint" else None
+    # What passes through a WebSocket has no logger yet: there is no body to weigh.
+    passes = call_type == "pass_through_endpoint" and "litellm_logging_obj" in data
+    found = spoken(path) if passes else None
     dialect = CALLS.get(call_type) or (found.dialect if found is not None and found.kind == "generate" else None)
     if dialect is None:
         return None
-    sent = data.get("proxy_server_request") or {}
+    # What passes through is all the client's own, whatever it calls itself.
+    sent = {} if passes else data.get("proxy_server_request") or {}
     body = _body(data, sent.get("body"))
     by_path = dialect in ("gemini-generate", "pangu-chat")
     model = str(data.get("model") or (found.model if found is not None else "") or "")
@@ -79,6 +84,8 @@ def asked(data: Mapping[str, Any], call_type: str, path: str) -> Asked | None:
 
 def spoken(path: str) -> Route | None:
     """The wire format of a path that passes through, whatever LiteLLM set before it."""
+    if THREAD.search(path):
+        return None
     parts = path.strip("/").split("/")
     tails = ("/" + "/".join(parts[at:]) for at in range(len(parts)))
     return next((found for tail in tails for found in _either(tail)), None)

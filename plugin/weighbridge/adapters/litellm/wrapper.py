@@ -8,20 +8,28 @@ answer that is billed.
 from __future__ import annotations
 
 import asyncio
+import uuid
 from typing import Final
 
 import litellm
+from litellm.proxy.auth.route_checks import RouteChecks
+from litellm.proxy.utils import get_server_root_path
 
 from weighbridge.adapters.asgi import App, Message, Receive, Scope, Send, answer, cover, passed
 from weighbridge.adapters.litellm.haul import CURRENT, Haul, Office
 from weighbridge.adapters.litellm.hooks import Plugin
+from weighbridge.adapters.litellm.unmetered import UNSEEN, hooks_weigh, path_passes
+from weighbridge.adapters.realtime import refuse
 from weighbridge.core import reply
+from weighbridge.core.dialects import DIALECTS
+from weighbridge.core.dialects.addresses import spoken, unmetered
 from weighbridge.core.errors import WeighbridgeError
 from weighbridge.core.model import CutOff, Ending, NeverSent
 from weighbridge.core.outbound import Outbound, alters
 
 CACHED: Final = "x-litellm-cache-key"
 """The header of answers that LiteLLM had by itself."""
+SESSIONS: Final = "sessions are not metered here: set unmetered_routes: forward to let them pass"
 OFFICE: Final = Office()
 PLUGIN: Final = Plugin(OFFICE)
 
@@ -43,10 +51,34 @@ class Wrapper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            return await self.app(scope, receive, self._living(send))
+            return await self._live(scope, receive, send)
+        if not self._passes(scope):
+            return await _turn_away(scope, receive, send)
         if scope["type"] != "http" or scope["method"] != "POST":
+            CURRENT.set(Haul(False, scope.get("method", ""), scope["path"]))
             return await self.app(scope, receive, send)
-        await Crossing(self, receive, send).run(scope)
+        await Crossing(self, scope["path"], receive, send).run(scope)
+
+    def _passes(self, scope: Scope) -> bool:
+        """Whether a request runs no model, or the hooks see it, or settings let it pass.  What is no
+        route of models in LiteLLM's own eyes passes."""
+        if self.office.settings.unmetered_routes == "forward":
+            return True
+        if scope["type"] == "websocket":
+            return False
+        path = scope["path"].removeprefix(get_server_root_path().rstrip("/"))
+        if hooks_weigh(path) or path_passes(scope["method"], path):
+            return True
+        return path not in UNSEEN and not RouteChecks.is_llm_api_route(path)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self.office.check()
+        except WeighbridgeError as error:
+            # Before LiteLLM begins: what it has begun by then would end in tracebacks.
+            await receive()
+            return await send({"type": "lifespan.startup.failed", "message": str(error)})
+        await self.app(scope, receive, self._living(send))
 
     def _living(self, send: Send) -> Send:
         async def relay(message: Message) -> None:
@@ -67,10 +99,10 @@ class Wrapper:
 class Crossing:
     """One request through the wrapper."""
 
-    def __init__(self, gate: Wrapper, receive: Receive, send: Send) -> None:
+    def __init__(self, gate: Wrapper, path: str, receive: Receive, send: Send) -> None:
         self.office = gate.office
         self.app = gate.app
-        self.haul = Haul(wrapped=True)
+        self.haul = Haul(True, "POST", path)
         self._receive = receive
         self._send = send
         self._status = 0
@@ -151,3 +183,11 @@ class Crossing:
         if self._status >= 400 and not cut:
             return NeverSent(f"answered {self._status}")
         return CutOff(cut or "no answer")
+
+
+async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse what cannot be metered."""
+    if scope["type"] == "websocket":
+        return await refuse(receive, send, SESSIONS)
+    error = unmetered(scope["method"], scope["path"])
+    await answer(send, reply.refused(error, DIALECTS[spoken(scope["path"])], uuid.uuid4().hex))

@@ -62,6 +62,6 @@ def spoken(path: str) -> str:
 
 
 def unmetered(method: str, path: str) -> Refused:
-    """The refusal of a route that cannot be metered."""
+    """The refusal of a route that cannot be metered.  `method` is empty where nobody knows it."""
     fix = "Set unmetered_routes: forward to let it pass unmetered."
-    return Refused("unmetered", f"{method} {path[:80]} cannot be metered. {fix}")
+    return Refused("unmetered", f"{method} {path[:80]} cannot be metered. {fix}".lstrip())
