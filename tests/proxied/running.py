@@ -36,6 +36,20 @@ async def who(request, api_key):
 """Keys are `sk-of-TEAM`."""
 
 
+PLAIN = (
+    ("fast", "openai/gpt-4o-mini", "{}/v1"),
+    ("claude", "anthropic/claude-haiku-4-5", "{}"),
+    ("gem", "gemini/gemini-2.5-flash", "{}/v1beta"),
+    ("words", "text-completion-openai/gpt-3.5-turbo-instruct", "{}/v1"),
+    ("vectors", "openai/text-embedding-3-small", "{}/v1"),
+)
+"""Groups of one deployment: name, the real model, where it is at the provider's."""
+MOODS = ("slow", "flaky", "broken")
+"""`flaky-fast` fails once, then answers like `fast`."""
+INSTEAD = {"fast": "claude", "claude": "fast", "gem": "fast", "words": "words", "vectors": "vectors"}
+"""Who answers where the `broken-` group of a name cannot."""
+
+
 def key_of(team: str) -> str:
     """A team's key."""
     return f"sk-of-{team}"
@@ -52,22 +66,17 @@ def config(upstream: str) -> dict[str, Any]:
 
     return {
         "model_list": [
-            model("fast", "openai/gpt-4o-mini", f"{upstream}/v1"),
-            model("slow", "openai/gpt-4o-mini", f"{upstream}/slow/v1"),
-            model("flaky", "openai/gpt-4o-mini", f"{upstream}/flaky/v1"),
-            model("broken", "openai/gpt-4o-mini", f"{upstream}/broken/v1"),
-            model("claude", "anthropic/claude-haiku-4-5", upstream),
-            model("slow-claude", "anthropic/claude-haiku-4-5", f"{upstream}/slow"),
-            model("flaky-claude", "anthropic/claude-haiku-4-5", f"{upstream}/flaky"),
-            model("gem", "gemini/gemini-2.5-flash", f"{upstream}/v1beta"),
-            model("slow-gem", "gemini/gemini-2.5-flash", f"{upstream}/slow/v1beta"),
-            model("words", "text-completion-openai/gpt-3.5-turbo-instruct", f"{upstream}/v1"),
-            model("vectors", "openai/text-embedding-3-small", f"{upstream}/v1"),
+            *(model(name, real, base.format(upstream)) for name, real, base in PLAIN),
+            *(
+                model(f"{mood}-{name}", real, base.format(f"{upstream}/{mood}"))
+                for mood in MOODS
+                for name, real, base in PLAIN
+            ),
             model("pictures", "openai/gpt-image-1", f"{upstream}/v1"),
             model("at-azure", "azure/gpt-4o-mini", upstream, api_version="2024-10-21"),
         ],
         "router_settings": {"num_retries": 1, "retry_after": 0, "disable_cooldowns": True,
-                            "fallbacks": [{"broken": ["claude"]}]},
+                            "fallbacks": [{f"broken-{name}": [other]} for name, other in INSTEAD.items()]},
         "general_settings": {
             "master_key": "sk-a-very-long-master-key-of-this-test",
             "custom_auth": "who.who",

@@ -30,8 +30,6 @@ SETTLED: dict[str, tuple[str, dict[str, Any]]] = {
     "completions": ("/v1/completions", {"model": "words", "prompt": QUESTION, "max_tokens": 20}),
     "completions, streamed": ("/v1/completions", {"model": "words", "prompt": QUESTION, "stream": True}),
     "embeddings": ("/v1/embeddings", {"model": "vectors", "input": QUESTION}),
-    "retried": (CHAT, {"model": "flaky", "messages": SAID}),
-    "fallen back": (CHAT, {"model": "broken", "messages": SAID}),
     "passed through": ("/anthropic/v1/messages", {**CLAUDE, "model": "claude-haiku-4-5"}),
     "passed through a route of one's own": ("/there/v1/chat/completions", {"model": "gpt-4o-mini", "messages": SAID}),
 }
@@ -59,7 +57,10 @@ def test_refuses(path: str, body: dict[str, Any], alone: Rig) -> None:
 
 
 def test_a_client_that_leaves_is_charged_what_went_by(alone: Rig) -> None:
-    for path, body in ((CHAT, {"model": "slow", "messages": SAID}), (MESSAGES, {**CLAUDE, "model": "slow-claude"})):
+    for path, body in (
+        (CHAT, {"model": "slow-fast", "messages": SAID}),
+        (MESSAGES, {**CLAUDE, "model": "slow-claude"}),
+    ):
         with alone.client() as client, client.stream("POST", path, json={**body, "stream": True}) as answer:
             next(answer.iter_raw())
     entries = until(lambda: alone.entries() if len(alone.entries()) == 2 else [], "both to be settled")
@@ -67,11 +68,12 @@ def test_a_client_that_leaves_is_charged_what_went_by(alone: Rig) -> None:
     assert all(0 < entry.input <= 2 * PROMPT and 0 < entry.output <= 2 * ANSWER for entry in entries)
 
 
-def test_a_stream_that_passes_through_is_charged_as_it_was_held(alone: Rig) -> None:
+def test_a_stream_that_passes_through_is_charged_as_reported_or_as_held(alone: Rig) -> None:
+    """LiteLLM 1.106 tells its hooks nothing of what was used, 1.108 does."""
     with alone.client() as client:
         client.post("/there/v1/messages", json={**CLAUDE, "model": "claude-haiku-4-5", "stream": True})
     (entry,) = until(alone.entries, "it to be settled")
-    assert (entry.ending, entry.output) == ("cut off: no usage reported", 64)
+    assert (entry.ending, entry.output) in (("reported", ANSWER), ("cut off: no usage reported", 64))
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])

@@ -23,6 +23,16 @@ def chat(url: str, team: str, stream: bool) -> Any:
         return client.chat.completions.create(model="fast", messages=SAID, stream=stream)
 
 
+def chat_at_anthropic(url: str, team: str, stream: bool) -> Any:
+    with openai_at(url, key_of(team), max_retries=0) as client:
+        return client.chat.completions.create(model="claude", messages=SAID, stream=stream)
+
+
+def messages_at_openai(url: str, team: str, stream: bool) -> Any:
+    with anthropic_at(url, key_of(team), max_retries=0) as client:
+        return client.messages.create(model="fast", max_tokens=64, messages=SAID, stream=stream)
+
+
 def responses(url: str, team: str, stream: bool) -> Any:
     with openai_at(url, key_of(team), max_retries=0) as client:
         return client.responses.create(model="fast", input=QUESTION, stream=stream)
@@ -64,10 +74,12 @@ def sdk(url: str, team: str, stream: bool) -> Any:
 
 ROUTES: dict[str, tuple[Any, type[Exception]]] = {
     "chat": (chat, openai.RateLimitError),
+    "chat, at Anthropic": (chat_at_anthropic, openai.RateLimitError),
     "responses": (responses, openai.RateLimitError),
     "completions": (words, openai.RateLimitError),
     "embeddings": (vectors, openai.RateLimitError),
     "messages": (messages, anthropic.RateLimitError),
+    "messages, at OpenAI": (messages_at_openai, anthropic.RateLimitError),
     "messages, passed through": (passed, anthropic.RateLimitError),
     "contents": (contents, genai_errors.ClientError),
     "the litellm SDK": (sdk, openai.RateLimitError),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from litellm import get_llm_provider, provider_list
+from litellm import get_llm_provider, get_supported_openai_params, provider_list
 from litellm.proxy import proxy_server
 
 from weighbridge.core.catalogue import Catalogue
@@ -132,6 +132,16 @@ def deployed(model: str, provider: str | None, base: str | None) -> Deployed:
     except Exception:  # it raises one of its own for a name that says no provider
         return Deployed(provider or "", model)
     return Deployed(str(found), str(name))
+
+
+@lru_cache(maxsize=1024)
+def reports_usage(model: str, provider: str | None) -> bool:
+    """Whether a deployment takes `stream_options`, as far as LiteLLM knows."""
+    try:
+        taken = get_supported_openai_params(model=model, custom_llm_provider=provider)
+    except Exception:  # as in `deployed`
+        return False
+    return "stream_options" in (taken or ())
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from litellm.exceptions import Timeout
 from litellm.integrations.custom_logger import CustomLogger
 
 from weighbridge.adapters.litellm import usage
+from weighbridge.adapters.litellm.fleet import reports_usage
 from weighbridge.adapters.litellm.haul import CURRENT, Haul, Office, served_by
 from weighbridge.adapters.litellm.request import amended, asked, principal
 from weighbridge.adapters.litellm.unmetered import PASSING, ROUTED, call_passes, path_passes, unseen_of_a_client
@@ -26,6 +27,10 @@ log = logging.getLogger("weighbridge")
 
 NO_USAGE: Final = "no usage reported"
 UNREADY: Final = "The ledger cannot be opened, so this request was not let through; the proxy's log says why."
+
+
+STRIP: Final = "_litellm_strip_stream_usage"
+"""In a request's data: its client did not ask for the usage a stream reports, and is not shown it."""
 
 
 class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
@@ -60,6 +65,8 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
         except WeighbridgeError as error:
             log.error("weighbridge cannot begin: %s", error)
             raise HTTPException(503, UNREADY) from None
+        if request.stream and request.dialect == "openai-chat" and "stream_options" not in data:
+            data[STRIP] = True
         if changed is None:
             return None
         amended(data, request, changed)
@@ -80,6 +87,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
         haul = self.office.find(kwargs.get("litellm_call_id"))
         if haul is not None:
             haul.served = served_by(kwargs) or haul.served
+            _ask_usage(haul, kwargs)
         here = CURRENT.get()
         unseen = None if here is not None and here.judged else unseen_of_a_client(kwargs)
         if unseen is not None and self.office.settings.unmetered_routes == "refuse":
@@ -98,14 +106,14 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
     async def async_post_call_failure_hook(
         self, request_data: Any, original_exception: Exception, user_api_key_dict: Any, traceback_str: str | None = None
     ) -> Any:
-        """No answer.  One that came too late may have been generated, and is billed then."""
+        """No answer."""
         haul = self.office.find(_call_id(request_data))
         if haul is None or haul.ticket is None:
             return
-        if isinstance(original_exception, Timeout):
-            haul.cut = "LiteLLM gave up waiting"
+        failed = _failed(original_exception)
+        if isinstance(failed, CutOff):
+            haul.cut = failed.reason
         if not haul.wrapped:
-            failed: Ending = CutOff(haul.cut) if haul.cut else NeverSent(type(original_exception).__name__)
             self.office.end(haul, failed)
 
     async def async_post_call_streaming_iterator_hook(
@@ -119,6 +127,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
             return
         haul.streams, haul.cached = True, _from_cache(response)
         watch, cut = _Watch(haul), "the client left"
+        failed: Ending | None = None
         try:
             async for chunk in response:
                 watch.see(chunk)
@@ -127,10 +136,11 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
             cut, haul.usage = "", watch.usage
         except Exception as error:
             cut = f"{type(error).__name__} while answering"
+            failed = None if watch.began else _failed(error)
             raise
         finally:
             if not haul.wrapped:
-                self.office.end(haul, watch.meter.ending(cut))
+                self.office.end(haul, failed or watch.meter.ending(cut))
 
     async def async_post_call_response_headers_hook(
         self,
@@ -161,6 +171,21 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
         self.office.end(haul, CutOff(NO_USAGE, seen_events=haul.ticket.units))
 
 
+def _failed(error: Exception) -> Ending:
+    """No answer, not even its beginning: one that came too late may have been generated."""
+    return CutOff("LiteLLM gave up waiting") if isinstance(error, Timeout) else NeverSent(type(error).__name__)
+
+
+def _ask_usage(haul: Haul, kwargs: Any) -> None:
+    """LiteLLM asks for the usage of a streamed chat by what the deployment it chose first can do: a
+    fallback to another kind would report none."""
+    options = kwargs.get("stream_options") or {}
+    if haul.ticket is None or haul.ticket.call.dialect != "openai-chat" or not kwargs.get("stream"):
+        return
+    if not options.get("include_usage") and reports_usage(str(kwargs.get("model")), kwargs.get("custom_llm_provider")):
+        kwargs["stream_options"] = {**options, "include_usage": True}
+
+
 class _Watch:
     """Looks at the chunks of a stream as LiteLLM hands them on: bytes, or objects of its own."""
 
@@ -169,12 +194,15 @@ class _Watch:
         call = haul.ticket.call
         self._haul = haul
         self._dialect = call.dialect
+        self.began = False
+        """A chunk went by."""
         self.usage: Usage | None = None
         """What the provider reported so far."""
         self.meter: Meter = DIALECTS[call.dialect].meter(call, {"content-type": "text/event-stream"})
 
     def see(self, chunk: Any) -> None:
         """Meter a chunk, and keep what it says was used."""
+        self.began = True
         self._haul.cached = self._haul.cached or _from_cache(chunk)
         self.usage = _in_chunk(chunk, self._dialect) or self.usage
         if not self._haul.wrapped:
