@@ -6,25 +6,20 @@ charged by the usage its last event reports; when the next one finds no room, th
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 from urllib.parse import parse_qs
 
 from weighbridge.adapters.backstage import Backstage
+from weighbridge.adapters.places import App, Identify, Message, Receive, Scope, Send, sender, spellings
 from weighbridge.core.admission import Ticket
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.errors import Refused, StoreError
 from weighbridge.core.model import CutOff, Ending, NeverSent, Principal, RawCall, Reported
 from weighbridge.guard import AsyncGuard
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Setting = Literal["refuse", "meter", "pass"]
 SETTINGS: Final = ("refuse", "meter", "pass")
 DIALECT: Final = DIALECTS["openai-responses"]
@@ -44,8 +39,8 @@ POLICY_VIOLATION: Final = 1008
 class Gate(Protocol):
     """What a session needs of the middleware."""
 
-    app: Any
-    identify: Any
+    app: App
+    identify: Identify
     backstage: Backstage
 
     async def guard(self) -> AsyncGuard:
@@ -65,9 +60,9 @@ class SessionOver(OSError):
 
 async def session(gate: Gate, setting: Setting, scope: Scope, receive: Receive, send: Send) -> None:
     """One WebSocket, by the middleware's setting; one that is no realtime API's passes."""
-    metered = next((metered for pattern, metered in PATHS if pattern.fullmatch(scope["path"])), None)
+    metered = next((metered for path in spellings(scope) for known, metered in PATHS if known.fullmatch(path)), None)
     if metered is None or setting == "pass":
-        return await gate.app(scope, receive, send)  # type: ignore[no-any-return]
+        return await gate.app(scope, receive, send)
     model = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("model", [""])[0]
     if setting == "refuse":
         return await _refuse(receive, send, "realtime sessions are not metered here")
@@ -94,13 +89,13 @@ class Session:
         """Hold, pass on, settle."""
         guard = await self.gate.guard()
         try:
-            who = self.gate.identify(self.scope)
-            self.who = await who if inspect.isawaitable(who) else who
+            self.who = await sender(self.gate.identify, self.scope)
             self.ticket = await self._hold(guard)
         except Refused as error:
             return await _refuse(receive, self.send, error.message)
         try:
-            await self.gate.app(self.scope, receive, lambda message: self._sent(guard, message))
+            scope = {**self.scope, "weighbridge": self}
+            await self.gate.app(scope, receive, lambda message: self._sent(guard, message))
         except Exception:
             # What the app made of a session that we closed is no error of its own.
             if not self.over:
@@ -110,7 +105,10 @@ class Session:
                 self.gate.backstage.close(guard, self.ticket, self._ending())
 
     async def _hold(self, guard: AsyncGuard) -> Ticket:
-        return await guard.open(RawCall(DIALECT.name, self.body, self.who, path=self.scope["path"]))
+        ticket = await guard.open(RawCall(DIALECT.name, self.body, self.who, path=self.scope["path"]))
+        # People may be silent for longer than a lease.
+        self.gate.backstage.watch(guard, ticket)
+        return ticket
 
     async def _sent(self, guard: AsyncGuard, message: Message) -> None:
         """A message of the app's on its way to the client."""
@@ -134,6 +132,7 @@ class Session:
         ending = self._ending() if usage is None else Reported(usage)
         ticket, self.ticket, self.seen = self.ticket, None, None
         if ticket is not None:
+            guard.keeper.let_go(ticket)
             with suppress(StoreError):  # told to every hook, and kept to be repeated
                 await guard.close(ticket, ending)
         try:
