@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -62,15 +63,27 @@ class Gate:
         self._inner = self.library.HTTPTransport() if transport is None else transport
         self._built = guard is None
         self._guard = guard
+        self._leave: Callable[[], None] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """What a process has for itself: one that was forked has none of its parent's threads, and does not
+        end its parent's calls."""
+        self._process = os.getpid()
         self._building = Lock()
         self._clerks = ThreadPoolExecutor(CLERKS, "weighbridge-settle")
-        self._leave: Callable[[], None] | None = None
         self._working: set[Thread] = set()
         self._forgotten: SimpleQueue[Reading | None] | None = None
         self.readings: set[Reading] = set()
 
+    def _here(self) -> None:
+        """Notice a fork."""
+        if self._process != os.getpid():
+            self._begin()
+
     def handle_request(self, request: Any) -> Any:
         """One request, as httpx calls it."""
+        self._here()
         return respond(self.library, self._drive(request), self._metered)
 
     def _metered(self, response: Any, answer: Answer) -> Stream:
@@ -86,6 +99,7 @@ class Gate:
 
     def close(self) -> None:
         """Wait until everything that has ended is settled, and close the connections."""
+        self._here()
         for reading in list(self.readings):
             reading.leave()
         if self._forgotten is not None:
@@ -103,6 +117,7 @@ class Gate:
 
     def give_up(self) -> None:
         """The program ends: charge what was left lying about."""
+        self._here()
         for reading in list(self.readings):
             reading.give_up()
 
