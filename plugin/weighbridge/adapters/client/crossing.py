@@ -26,8 +26,8 @@ from weighbridge.core.model import CutOff, Ending, NeverSent, RawCall
 from weighbridge.core.outbound import Outbound, alters
 
 FREE: Final = frozenset(
-    ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "ReadError", "WriteError", "UnsupportedProtocol",
-     "LocalProtocolError")
+    ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "ReadError", "WriteError", "WriteTimeout",
+     "UnsupportedProtocol", "LocalProtocolError")
 )  # fmt: skip
 """Failures before the first byte of an answer that cost nothing; a silence may have been billed."""
 CLOSED: Final = "Server disconnected"
