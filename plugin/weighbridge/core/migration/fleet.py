@@ -66,7 +66,9 @@ class Fleet:
         found = of_group or of_access
         if found:
             return tuple(dict.fromkeys(glob for model in found for glob in self._globs(model)))
-        return tuple(self._globs(name))
+        provider, slash, rest = name.partition("/")
+        sold = slash and "*" not in name and provider in {*WILD, *(d.provider for d in self.deployments)}
+        return tuple(self._globs(rest if sold else name))
 
     def allowed(self, where: str, models: Any) -> tuple[list[str], bool] | None:
         """(globs, whether it is a list to allow) of a list of models; None where it forbids nothing."""
@@ -92,7 +94,10 @@ class Fleet:
 
     def _rate(self, group: str, deployments: Sequence[Deployment], name: str, unit: str, enforced: bool) -> None:
         where = f"model {group}"
-        amounts = [number(deployment.settings.get(name)) for deployment in deployments]
+        given = [deployment.settings.get(name) for deployment in deployments]
+        amounts = [number(amount) for amount in given]
+        for amount in (raw for raw, read in zip(given, amounts, strict=True) if raw is not None and read is None):
+            self._draft.note(where, f"{name} is {amount!r}, which is no number")
         if not any(amounts):
             return
         if not all(amounts):

@@ -127,7 +127,9 @@ def _timezone(litellm: Block, draft: Draft) -> str:
 
 def _whole(draft: Draft, litellm: Block, general: Block, terms: Terms) -> None:
     """Limits on everything together."""
-    if litellm.get("max_budget") is not None:
+    if number(litellm.get("max_budget")) == 0:
+        draft.note("litellm_settings.max_budget", "0 limits nothing in LiteLLM, and is not written")
+    elif litellm.get("max_budget") is not None:
         draft.limit(
             "proxy", {}, "usd", litellm["max_budget"], reset(litellm.get("budget_duration"), terms.timezone), per=[]
         )
@@ -185,7 +187,10 @@ def _later(draft: Draft, holders: Holders, litellm: Block, rows: Rows) -> None:
         "budget_duration": litellm.get("internal_user_budget_duration"),
         **_block(litellm, "default_internal_user_params"),
     }
-    for kind, field, params in (("users", "user", user), ("teams", "team", _block(litellm, "default_team_params"))):
+    before = litellm.get("default_team_settings")
+    first = before[0] if isinstance(before, list) and before and isinstance(before[0], Mapping) else {}
+    team = {"max_budget": first.get("max_budget"), **_block(litellm, "default_team_params")}
+    for kind, field, params in (("users", "user", user), ("teams", "team", team)):
         if not any(value is not None for value in params.values()):
             continue
         if rows.get(kind):
