@@ -295,3 +295,24 @@ async def test_litestar_with_a_slash_at_the_end(gate: Gate) -> None:
     assert (await ask(app, CHAT + "/")).status_code == 200
     await app.backstage.drain()
     assert [entry.ending for entry in entries(gate)] == ["reported"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_pieces_of_any_kind_of_bytes_are_metered(gate: Gate, stream: bool) -> None:
+    """Frameworks send a memoryview as it is."""
+    whole = json.dumps({"choices": [], "usage": USAGE}).encode()
+    sent = b"data: " + whole + b"\n\ndata: [DONE]\n\n" if stream else whole
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        kind = b"text/event-stream" if stream else b"application/json"
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
+        for piece in (memoryview(sent)[:9], bytearray(sent[9:])):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body"})
+
+    middle = Weighbridge(app, guard=gate.guard, identify=who)
+    options = {"stream": stream, "stream_options": {"include_usage": True}} if stream else {}
+    answer = await ask(middle, json={**BODY, **options})
+    await middle.backstage.drain()
+    assert answer.content == sent
+    assert [(entry.ending, entry.output) for entry in entries(gate)] == [("reported", 3)]

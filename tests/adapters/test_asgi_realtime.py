@@ -145,6 +145,44 @@ async def test_a_session_of_an_app_that_is_mounted_is_weighed_once() -> None:
     assert [entry.ending for entry in gate.store.run(Entries())] == ["reported"]
 
 
+OTHERS: dict[str, Any] = {
+    "asked of another": {"type": "response.create", "model": "gpt-realtime-dear"},
+    "an answer of another": {"type": "response.create", "response": {"model": "gpt-realtime-dear"}},
+    "two at once": '{"type": "response.create", "model": "gpt-realtime-dear", "model": "m"}',
+    "one in capitals": '{"type": "response.create", "Model": "gpt-realtime-dear", "model": "m"}',
+    "a session of another": {"type": "session.update", "session": {"model": "gpt-realtime-dear"}},
+}
+
+
+@pytest.mark.parametrize("event", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("packed", [False, True])
+async def test_a_session_is_of_the_model_it_is_weighed_for(event: Any, packed: bool) -> None:
+    """Responses over WebSocket name a model with each answer: the cheap one of the address must not pay for it."""
+    gate = Gate(waits=True)
+    gate.policies({"name": "talks", "limit": {"usd": 1}, "window": "lifetime"})
+    sent: list[Any] = []
+    said = [{"type": "response.create", "model": "m"}, event]
+
+    async def receive() -> Any:
+        event = said.pop(0)
+        text = event if isinstance(event, str) else json.dumps(event).replace("model", "mod\\u0065l")
+        return {"type": "websocket.receive", **({"bytes": text.encode()} if packed else {"text": text})}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "websocket.receive"
+        assert (await receive())["type"] == "websocket.disconnect"
+
+    middle = Weighbridge(app, guard=gate.guard, realtime="meter")
+    scope = {"type": "websocket", "path": "/v1/responses", "query_string": b"model=m", "headers": []}
+    await middle(scope, receive, send)
+    await middle.backstage.drain()
+    assert [(m["type"], m["code"]) for m in sent] == [("websocket.close", 1008)] and "model" in sent[0]["reason"]
+    assert not gate.store.run(OpenHolds())
+
+
 REFUSED = {
     "as set": ("refuse", PATH, {"x-team": "a"}),
     "gemini, which has no meter": ("meter", GEMINI, {"x-team": "a"}),

@@ -75,3 +75,33 @@ def test_every_call_of_parent_and_children_is_charged(at: Yard, url: str, store:
     until(lambda: not store.run(OpenHolds()), "every hold to be settled", 5)
     charged = [entry.ending for entry in journaled(store) if entry.id not in known]
     assert charged == ["reported"] * at.billed(), done.stderr
+
+
+ASYNC_SCRIPT = """
+import asyncio, atexit, httpx, multiprocessing, sys
+from weighbridge.adapters.httpx import AsyncTransport
+
+body = {"model": "gpt-4o-mini", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
+
+async def main():
+    transport = AsyncTransport(store=sys.argv[2], team="forked")
+    async with httpx.AsyncClient(base_url=sys.argv[1], transport=transport) as http:
+        mine = await http.send(http.build_request("POST", "/v1/chat/completions", json=body), stream=True)
+        process = multiprocessing.get_context("fork").Process(target=atexit._run_exitfuncs)
+        process.start()
+        process.join()
+        await mine.aread()
+
+asyncio.run(main())
+"""
+
+
+def test_a_child_s_end_charges_no_stream_of_its_parent_s_loop(at: Yard, url: str, store: Store) -> None:
+    store.run(Put("policies", shelf.write(*parse.policies({"policies": [POLICY]}))))
+    known = {entry.id for entry in journaled(store)}
+    environ = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+    done = subprocess.run(
+        [sys.executable, "-c", ASYNC_SCRIPT, at.url, url], env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert [entry.ending for entry in journaled(store) if entry.id not in known] == ["reported"]
