@@ -102,7 +102,11 @@ async def _missing_later(scope: Any) -> Principal:
     return _missing(scope)
 
 
-@pytest.mark.parametrize("identify", [_nobody, _missing, _missing_later])
+def _unreadable(scope: Any) -> Principal:
+    return Principal(team=b"\xff".decode())
+
+
+@pytest.mark.parametrize("identify", [_nobody, _missing, _missing_later, _unreadable])
 async def test_a_call_of_nobody_is_refused_in_its_own_words(gate: Gate, identify: Any) -> None:
     app = Weighbridge(Starlette(routes=ROUTES), guard=gate.guard, identify=identify)
     answer = await ask(app)

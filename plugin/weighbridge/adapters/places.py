@@ -65,6 +65,8 @@ async def sender(identify: Identify, scope: Scope) -> Principal:
         who = await found if inspect.isawaitable(found) else found
     except LookupError as error:
         raise Refused("unknown_key", f"Nobody can tell who sends this request: {error} is missing.") from error
+    except UnicodeDecodeError as error:
+        raise Refused("unknown_key", "Nobody can tell who sends this request: it says so in no UTF-8.") from error
     if who is None:
         raise Refused("unknown_key", "Nobody can tell who sends this request.")
     return who
