@@ -173,3 +173,13 @@ async def test_litestar_with_a_slash_at_the_end(gate: Gate) -> None:
     assert (await ask(app, CHAT + "/")).status_code == 200
     await app.backstage.drain()
     assert [entry.ending for entry in entries(gate)] == ["reported"]
+
+
+@pytest.mark.parametrize("own", [{}, {"run": "8"}], ids=["of the request", "of the sender, which hold"])
+async def test_a_request_has_tags_of_its_own(gate: Gate, own: dict[str, str]) -> None:
+    app = Weighbridge(Starlette(routes=ROUTES), guard=gate.guard, identify=lambda scope: Principal(team="t", tags=own))
+    assert (await ask(app, headers={"x-weighbridge-tags": "run=7, feature=search"})).status_code == 200
+    assert (await ask(app, headers={"x-weighbridge-tags": "run"})).status_code == 400
+    await app.backstage.drain()
+    (entry,) = entries(gate)
+    assert entry.tags == {"run": "7", "feature": "search", **own}

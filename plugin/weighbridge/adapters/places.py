@@ -15,6 +15,7 @@ from weighbridge.core.dialects.addresses import Address
 from weighbridge.core.dialects.routes import RouteOf
 from weighbridge.core.errors import Refused
 from weighbridge.core.model import Principal
+from weighbridge.core.tags import HEADER, tagged
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -59,7 +60,8 @@ def readable(headers: Iterable[tuple[bytes, bytes]], packed: bool) -> list[tuple
 
 
 async def sender(identify: Identify, scope: Scope) -> Principal:
-    """Who sends a request.  Raises Refused, also where `identify` found nobody or misses what it looks for."""
+    """Who sends a request, with the tags it brings.  Raises Refused, also where `identify` found nobody or
+    misses what it looks for."""
     try:
         found = identify(scope)
         who = await found if inspect.isawaitable(found) else found
@@ -69,7 +71,7 @@ async def sender(identify: Identify, scope: Scope) -> Principal:
         raise Refused("unknown_key", "Nobody can tell who sends this request: it says so in no UTF-8.") from error
     if who is None:
         raise Refused("unknown_key", "Nobody can tell who sends this request.")
-    return who
+    return tagged(who, dict(scope["headers"]).get(HEADER.encode(), b"").decode("latin-1"))
 
 
 async def live(app: App, scope: Scope, receive: Receive, send: Send, ended: Callable[[], Awaitable[None]]) -> None:
