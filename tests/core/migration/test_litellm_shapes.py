@@ -84,6 +84,17 @@ UNREAD = {
     "a budget": (key(max_budget="os.environ/MOST"), "key ci", "'os.environ/MOST'"),
     "a provider's budget": ({"router_settings": {"provider_budget_config": {"openai": {"time_period": "1d"}}}},
                             "provider openai", "not written"),
+    "calls of a deployment at one time": (
+        {"model_list": [{"model_name": "fast", "litellm_params": {"model": "openai/o3", "max_parallel_requests": 5}}]},
+        "model fast", "wait for their turn"),
+    "calls of any deployment at one time": (
+        {"router_settings": {"default_max_parallel_requests": 5}},
+        "router_settings.default_max_parallel_requests", "wait for their turn"),
+    "the size of a request": (
+        {"general_settings": {"max_request_size_mb": 2}}, "general_settings.max_request_size_mb", "max_body_mb"),
+    "addresses": ({"general_settings": {"allowed_ips": ["10.0.0.1"]}}, "general_settings.allowed_ips", "before"),
+    "who must be named": (
+        {"general_settings": {"enforce_user_param": True}}, "general_settings.enforce_user_param", "every request"),
     "nothing": ({"litellm_settings": {"max_budget": 0}}, "litellm_settings.max_budget", "limits nothing"),
 }  # fmt: skip
 

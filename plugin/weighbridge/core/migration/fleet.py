@@ -18,6 +18,7 @@ WILD: Final[Mapping[str, tuple[str, ...]]] = {
 EVERY: Final = ("all-proxy-models", "all-team-models", "*")
 """Words in a list of models that forbid nothing."""
 NONE: Final = "no-default-models"
+WAITS: Final = "calls wait for their turn in LiteLLM, and would be refused here: `limit: {concurrent: ...}`"
 MINUTE: Final = Span("minute")
 RATES: Final = {"rpm": "requests", "tpm": "tokens", "itpm": "input_tokens", "otpm": "output_tokens"}
 
@@ -90,6 +91,8 @@ class Fleet:
         for group, deployments in self.groups().items():
             for name, unit in RATES.items():
                 self._rate(group, deployments, name, unit, enforced)
+            if any(deployment.settings.get("max_parallel_requests") for deployment in deployments):
+                self._draft.note(f"model {group}", f"max_parallel_requests: {WAITS}")
             self._budget(group, deployments)
 
     def _rate(self, group: str, deployments: Sequence[Deployment], name: str, unit: str, enforced: bool) -> None:

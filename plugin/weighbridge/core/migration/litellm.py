@@ -9,7 +9,7 @@ from typing import Any, Final
 from weighbridge.core.errors import ConfigError
 from weighbridge.core.migration.draft import Draft, Note, exactly, number
 from weighbridge.core.migration.durations import reset, tumbling
-from weighbridge.core.migration.fleet import Fleet
+from weighbridge.core.migration.fleet import WAITS, Fleet
 from weighbridge.core.migration.holders import UNITS, Holders, Rows, Terms, of_tag
 from weighbridge.core.policy.window import zone
 
@@ -36,6 +36,7 @@ UNEQUAL: Final[Mapping[str, Mapping[str, str]]] = {
         "default_fallbacks": "another model when one fails: choosing models stays with LiteLLM or the client",
         "content_policy_fallbacks": "another model when one refuses to answer",
         "routing_strategy": "choosing among deployments stays with LiteLLM",
+        "default_max_parallel_requests": WAITS,
         "allowed_fails": "taking a deployment out of service stays with LiteLLM",
     },
     "general_settings": {
@@ -43,6 +44,10 @@ UNEQUAL: Final[Mapping[str, Mapping[str, str]]] = {
         "custom_auth": "who sends a call: `identify` of the ASGI middleware, or the LiteLLM plugin",
         "enable_jwt_auth": "who sends a call: `auth: header` behind a proxy, or the LiteLLM plugin",
         "pass_through_endpoints": "routes of your own: the LiteLLM plugin meters them",
+        "max_request_size_mb": "`limits: {max_body_mb: ...}` in weighbridge.yaml",
+        "allowed_ips": "addresses that may call: whatever stands before the gateway says so",
+        "allowed_routes": "routes that may be called: whatever stands before the gateway says so",
+        "enforce_user_param": "a user named in every request: here a key, or `identify`, says who sends it",
         "enforced_params": "parameters every request must have",
     },
 }
