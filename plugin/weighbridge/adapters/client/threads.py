@@ -73,7 +73,9 @@ class Gate:
         self._building = Lock()
         self._clerks = ThreadPoolExecutor(CLERKS, "weighbridge-settle")
         self._working: set[Thread] = set()
-        self._forgotten: SimpleQueue[Reading | None] | None = None
+        self._hiring = Lock()
+        self._forgotten: SimpleQueue[Reading | None] = SimpleQueue()
+        self._leaver: Thread | None = None
         self.readings: set[Reading] = set()
 
     def _here(self) -> None:
@@ -90,24 +92,26 @@ class Gate:
         answer.note = partial(self._open().note, answer.ticket)
         reading = Reading(self, response, answer)
         self.readings.add(reading)
-        with self._building:
-            if self._forgotten is None:
-                self._forgotten = SimpleQueue()
-                Thread(target=leave_forgotten, args=(self._forgotten,), name="weighbridge-left", daemon=True).start()
+        with self._hiring:
+            if self._leaver is None:
+                queue = (self._forgotten,)
+                self._leaver = Thread(target=leave_forgotten, args=queue, name="weighbridge-left", daemon=True)
+                self._leaver.start()
                 finalize(self, self._forgotten.put, None)
         return self.stream(reading, self._forgotten)
 
     def close(self) -> None:
         """Wait until everything that has ended is settled, and close the connections."""
         self._here()
+        if self._leaver is not None:
+            # It may be on the way to have an answer read on, which then has to be waited for.
+            self._forgotten.put(None)
+            self._leaver.join()
         for reading in list(self.readings):
             reading.leave()
-        if self._forgotten is not None:
-            self._forgotten.put(None)
-        while self._working:
-            for thread in list(self._working):
+        while working := self._at_work():
+            for thread in working:
                 thread.join()
-                self._working.discard(thread)
         self._clerks.shutdown()
         if self._leave is not None:
             atexit.unregister(self._leave)
@@ -152,16 +156,27 @@ class Gate:
             try:
                 work()
             finally:
-                self._working.discard(thread)
+                with self._hiring:
+                    self._working.discard(thread)
 
         thread = Thread(target=run, name="weighbridge", daemon=False)
-        self._working.add(thread)
-        try:
-            thread.start()
-        except RuntimeError:
-            # The interpreter is ending and takes no new threads.
+        if not self._begun(thread):
             return run()
         thread.join(patience)
+
+    def _begun(self, thread: Thread) -> bool:
+        """Whether a thread is at work: an interpreter that is ending takes no new ones."""
+        with self._hiring:
+            try:
+                thread.start()
+            except RuntimeError:
+                return False
+            self._working.add(thread)
+            return True
+
+    def _at_work(self) -> list[Thread]:
+        with self._hiring:
+            return list(self._working)
 
     def _open(self) -> Guard:
         """The guard, built at the first use where none was given."""
