@@ -110,7 +110,7 @@ class Held:
         """The usage in a provider's answer; None where there is none."""
         dumped = getattr(answer, "model_dump", None)
         read = answer if dumped is None else dumped(by_alias=True, exclude_none=True)
-        return DIALECTS[self.call.dialect].usage(read) if isinstance(read, dict) else None
+        return DIALECTS[self.call.dialect].usage(dict(read)) if isinstance(read, Mapping) else None
 
     def saw(self, text: str) -> None:
         """A piece of generated text that came: what a call that breaks off is charged for."""

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 
-from adapters.asgi_gates import CHAT, ROUTES, USAGE, ask, entries, weighing, who
+from adapters.asgi_gates import CHAT, ROUTES, USAGE, ask, chat, entries, weighing, who
 from gates import Gate
 from weighbridge.adapters.asgi import Weighbridge
 from weighbridge.core.model import Principal
@@ -183,3 +183,37 @@ async def test_a_request_has_tags_of_its_own(gate: Gate, own: dict[str, str]) ->
     await app.backstage.drain()
     (entry,) = entries(gate)
     assert entry.tags == {"run": "7", "feature": "search", **own}
+
+
+@pytest.mark.filterwarnings("ignore")
+async def test_quart_overlooks_a_second_slash(gate: Gate) -> None:
+    served = pytest.importorskip("quart").Quart(__name__)
+
+    @served.post(CHAT)
+    async def chat() -> dict[str, Any]:
+        return {"choices": [], "usage": USAGE}
+
+    app = Weighbridge(served.asgi_app, guard=gate.guard, identify=who)
+    assert (await ask(app, "/" + CHAT)).status_code == 200
+    await app.backstage.drain()
+    assert [entry.ending for entry in entries(gate)] == ["reported"]
+
+
+async def test_litestar_puts_a_slash_behind_what_it_mounts(gate: Gate) -> None:
+    litestar = pytest.importorskip("litestar")
+    middle = Weighbridge(Starlette(routes=[Route(CHAT + "/", chat, methods=["POST"])]), guard=gate.guard, identify=who)
+    # It reads the types of a handler, and an app's own have none.
+    mounted = litestar.asgi("/team", is_mount=True, copy_scope=True)(_handler(middle))
+    assert (await ask(litestar.Litestar([mounted], openapi_config=None), "/team" + CHAT)).status_code == 200
+    await middle.backstage.drain()
+    assert [entry.ending for entry in entries(gate)] == ["reported"]
+
+
+def _handler(app: Any) -> Any:
+    async def handler(scope, receive, send):  # type: ignore[no-untyped-def]
+        await app(scope, receive, send)
+
+    from litestar.types import Receive, Scope, Send
+
+    handler.__annotations__ = {"scope": Scope, "receive": Receive, "send": Send, "return": None}
+    return handler
