@@ -7,13 +7,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
-from adapters.asgi_gates import CHAT, ROUTES, USAGE, ask, chat, entries, weighing, who
+from adapters.asgi_gates import BODY, CHAT, ROUTES, USAGE, ask, chat, entries, weighing, who
 from gates import Gate
+from gateway.upstream import serving
 from weighbridge.adapters.asgi import Weighbridge
 from weighbridge.core.model import Principal
 
@@ -147,6 +149,13 @@ async def test_an_app_without_a_lifespan_is_settled_at_the_server_s_shutdown(gat
     assert (await ask(app)).status_code == 200
     assert await server.tell("shutdown") == "lifespan.shutdown.complete"
     await life
+    assert [entry.ending for entry in entries(gate)] == ["reported"]
+
+
+@pytest.mark.parametrize("lifespan", ["on", "auto"])
+def test_uvicorn_finds_a_lifespan_where_the_app_has_none(gate: Gate, lifespan: Any) -> None:
+    with serving(Weighbridge(_complaining, guard=gate.guard, identify=who), lifespan) as url:
+        assert httpx.post(f"{url}{CHAT}", json=BODY).status_code == 200
     assert [entry.ending for entry in entries(gate)] == ["reported"]
 
 

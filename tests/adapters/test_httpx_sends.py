@@ -15,8 +15,9 @@ import pytest
 
 from adapters.crossings import CHAT, CHAT_PATH, LIBRARIES, STREAM, Over, Yard
 from adapters.sdks_over import openai_over
-from gateway.provider import ANSWER
+from gateway.provider import ANSWER, CHAT_USAGE
 from gateway.upstream import PATIENCE_SECONDS, Answer, Seen, until
+from weighbridge.core.endings import REASONS
 from weighbridge.core.ledger import OpenHolds
 
 CAPPED: Any = {**CHAT, "max_tokens": 64}
@@ -136,3 +137,38 @@ def test_a_proxy_of_the_transport_it_wraps_is_gone_through(at: Yard) -> None:
         with library.Client(transport=transports.Transport(wire, guard=at.guard, team="free")) as client:
             assert client.post(f"http://provider.invalid{CHAT_PATH}", json=CHAT).headers["x-weighbridge-decision"]
     assert [seen.headers["host"] for seen in at.upstream.seen] == ["provider.invalid"] * 2
+
+
+def test_a_response_in_the_background_is_charged_as_held_when_it_is_asked_for(at: Yard) -> None:
+    """What it will have used is told to whoever asks later, which is a reading like any other."""
+    queued = {"id": "resp_1", "object": "response", "status": "queued", "usage": None, "output": [], "background": True}
+
+    async def otherwise(seen: Seen) -> Answer:
+        return Answer.json({**queued, "status": "completed"} if seen.method == "GET" else queued)
+
+    at.upstream.otherwise = otherwise
+    with openai_over(at) as client:
+        asked = client.responses.create(model="gpt-4o-mini", input="hi", background=True, max_output_tokens=100)
+        assert client.responses.retrieve(asked.id).status == "completed"
+    (entry,) = at.entries()
+    assert (entry.ending, entry.output) == (f"cut off: no usage reported{REASONS['nothing']}", 100)
+
+
+def test_azure_s_client_puts_the_model_into_the_path(at: Yard) -> None:
+    first(at, Answer.json({"choices": [], "usage": CHAT_USAGE}))
+    http = LIBRARIES["httpx"][0].Client(transport=LIBRARIES["httpx"][1].Transport(guard=at.guard, team="free"))
+    azure = {"azure_endpoint": at.url, "api_key": "sk-mine", "api_version": "2024-10-21"}
+    with openai.AzureOpenAI(http_client=http, **azure) as client:  # type: ignore[call-overload]
+        client.chat.completions.create(**CHAT)
+    assert at.upstream.seen[0].path == "/openai/deployments/gpt-4o-mini/chat/completions"
+    at.balanced()
+
+
+def test_a_file_goes_up_as_it_is_and_its_batch_is_refused(at: Yard) -> None:
+    first(at, Answer.json({"id": "file-1", "object": "file"}))
+    with openai_over(at) as client:
+        assert client.files.create(file=("a.jsonl", b"x" * 3_000_000), purpose="batch").id == "file-1"
+        with pytest.raises(openai.PermissionDeniedError, match="cannot be metered"):
+            client.batches.create(input_file_id="file-1", endpoint="/v1/chat/completions", completion_window="24h")
+    assert len(at.upstream.seen) == 1 and len(at.upstream.seen[0].body) > 3_000_000
+    assert not at.entries()
