@@ -27,6 +27,8 @@ PATHS = [
     ("GET", "/v1/models/openai/gpt-x", Route("openai-chat", "models")),
     ("GET", "/v1beta/models", Route(GEMINI, "models")),
     ("GET", "/v1beta/models/gemini-x", Route(GEMINI, "models")),
+    ("GET", "/v1/models/ft:gpt-4o:org::1", Route("openai-chat", "models")),
+    ("GET", "/v1beta/models/gemini-x:generateContent", None),
     ("GET", "/v1/chat/completions", None),
     ("POST", "/v1/models", None),
     ("POST", "/v1/chat/completions/x", None),

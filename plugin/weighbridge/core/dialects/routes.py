@@ -46,7 +46,7 @@ ROUTES: tuple[Row, ...] = (
     ("POST", re.compile(DEPLOYED + "/chat/completions"), "pangu-chat", "generate", None),
     ("POST", re.compile(DEPLOYED + "/caltokens"), "pangu-chat", "count", None),
     ("GET", re.compile(r"/v1/models(?:/.+)?"), "openai-chat", "models", None),
-    ("GET", re.compile(r"/(?:v1beta|v1alpha)/models(?:/.+)?"), "gemini-generate", "models", None),
+    ("GET", re.compile(r"/(?:v1beta|v1alpha)/models(?:/[^:]+)?"), "gemini-generate", "models", None),
 )
 """(method, path, dialect, kind, stream); the whole path must match, and the first row that does holds."""
 
