@@ -86,12 +86,12 @@ class AsyncShaky:
 class Gate:
     """One guard under test, driven alike whether it waits or not."""
 
-    def __init__(self, waits: bool, spool: Spool | None = None, store: MemoryStore | None = None) -> None:
+    def __init__(self, waits: bool, spool: Spool | None = None, store: MemoryStore | None = None, **more: Any) -> None:
         self.clock = Clock()
         self.store = Shaky(store or MemoryStore(self.clock))
         self.events: list[Event] = []
         scale = Scale(Catalogue({"m": ROW}), lambda name: Words(), lambda call: "here")
-        self.desk = Desk(scale, self.clock, hooks=[self.events.append], spool=spool)
+        self.desk = Desk(scale, self.clock, hooks=[self.events.append], spool=spool, **more)
         self.waits = waits
         self.guard: Any = AsyncGuard(self.desk, AsyncShaky(self.store)) if waits else Guard(self.desk, self.store)
 

@@ -105,6 +105,37 @@ def test_transport_needs_no_other_extra(ours, other):
     assert "litellm" not in done.stdout.split()
 
 
+FRAMEWORKS = {
+    "aiohttp", "anthropic", "fastapi", "google", "httpx", "httpx2", "litellm", "litestar", "openai", "quart",
+    "starlette", "uvicorn",
+}  # fmt: skip
+BRINGS = {
+    "weighbridge.wiring": set(),
+    "weighbridge.holding": set(),
+    "weighbridge.adapters.asgi": set(),
+    "weighbridge.adapters.cli": set(),
+    "weighbridge.adapters.litellm": set(),
+    "weighbridge.adapters.httpx": {"httpx"},
+    "weighbridge.adapters.httpx2": {"httpx2"},
+    "weighbridge.adapters.gateway": {"aiohttp", "starlette", "uvicorn"},
+}
+"""Module -> the frameworks that come with it, and no other."""
+
+
+@pytest.mark.parametrize(("module", "brought"), BRINGS.items(), ids=BRINGS)
+def test_a_way_in_brings_its_own_framework_and_no_other(module, brought):
+    done = fresh(f"import {module}\nprint(*sys.modules)")
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert loaded & FRAMEWORKS == brought
+    assert module in loaded
+
+
+def test_the_front_door_is_one_module_of_ours():
+    done = fresh("before = set(sys.modules)\nimport weighbridge\nprint(*(set(sys.modules) - before))")
+    assert [name for name in done.stdout.split() if name.startswith("weighbridge")] == ["weighbridge"]
+
+
 @pytest.mark.parametrize("name", ["plugin", "app"])
 def test_litellm_without_its_extra(name):
     attempt = f"try:\n    litellm.{name}\nexcept ConfigError as error:\n    print(error)"

@@ -213,11 +213,20 @@ async def test_a_long_block_keeps_its_lease_async(store: Seeing) -> None:
     assert store.only().ending == "reported"
 
 
-def test_the_readme_s_block_runs(guard: Guard, store: Seeing) -> None:
-    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
-    (block,) = (found for found in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "guard.hold" in found)
-    body = call().body.decode()
-    sent: list[bytes] = []
-    names = {"guard": guard, "body": body.encode(), "ask": lambda body: sent.append(body) or ANSWER}
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+BLOCKS = [found for found in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "guard.hold" in found]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=["context manager", "decorator"])
+def test_the_readme_s_blocks_run(guard: Guard, store: Seeing, block: str) -> None:
+    body, sent = call().body, []
+
+    def ask(asked: bytes) -> dict[str, Any]:
+        sent.append(json.loads(asked))
+        return ANSWER
+
+    names: dict[str, Any] = {"guard": guard, "body": body, "ask": ask}
     exec(compile(block.replace("guard = open_guard(load())", ""), "README.md", "exec"), names)
-    assert sent == [body.encode()] and store.only().team == "research"
+    assert "answer" not in names or names["answer"]("weigh it") == ANSWER
+    assert sent == [json.loads(body)] and store.only().team == "research"
+    assert store.only().ending == "reported"

@@ -113,7 +113,7 @@ def test_every_python_block_compiles():
 
 
 def test_every_link_to_a_file_leads_somewhere():
-    for page in (CHECKOUT / "README.md", CHECKOUT / "plugin/README.md"):
+    for page in (CHECKOUT / "README.md", CHECKOUT / "plugin/README.md", CHECKOUT / "plugin/TRANSPORTS.md"):
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from weighbridge.core.errors import ConfigError, Refused, StoreError, WeighbridgeError
     from weighbridge.core.model import CutOff, NeverSent, Principal, RawCall, Reported, Usage
     from weighbridge.guard import AsyncGuard, Guard
+    from weighbridge.holding import async_held, held
     from weighbridge.settings import Settings, load
     from weighbridge.wiring import async_guard as open_async_guard
     from weighbridge.wiring import guard as open_guard
@@ -41,6 +42,8 @@ __all__ = [
     "Usage",
     "WeighbridgeError",
     "__version__",
+    "async_held",
+    "held",
     "load",
     "open_async_guard",
     "open_guard",
@@ -61,6 +64,8 @@ _HOMES = {
     "Ticket": "weighbridge.core.admission:Ticket",
     "Usage": "weighbridge.core.model:Usage",
     "WeighbridgeError": "weighbridge.core.errors:WeighbridgeError",
+    "async_held": "weighbridge.holding:async_held",
+    "held": "weighbridge.holding:held",
     "load": "weighbridge.settings:load",
     "open_async_guard": "weighbridge.wiring:async_guard",
     "open_guard": "weighbridge.wiring:guard",

@@ -12,6 +12,7 @@ out says so (`ticket.unsent()`) and costs nothing.
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -31,6 +32,14 @@ from weighbridge.keeping import AsyncKeeper, Keeper
 T = TypeVar("T")
 P = ParamSpec("P")
 UNREPORTED = "nobody reported what the call used"
+ENTERED = "this hold is entered already: make another one for another call"
+
+
+class Dumped(Protocol):
+    """An answer as the SDKs have it."""
+
+    def model_dump(self, *, by_alias: bool, exclude_none: bool) -> dict[str, Any]:
+        """Its JSON, under the provider's names."""
 
 
 class Guarding(Protocol):
@@ -61,6 +70,7 @@ class Held:
         self._usage: Usage | None = None
         self._unsent: str | None = None
         self._seen = 0
+        self._over = False
         self._sample = Sample()
 
     @property
@@ -85,13 +95,22 @@ class Held:
         body = self.ticket.weighed.body
         return body if changed == AS_SENT else DIALECTS[self.call.dialect].amend(body, self.call, changed)
 
-    def report(self, usage: Usage | Mapping[str, Any]) -> None:
-        """What the call used: a Usage, or the provider's answer (its JSON, or a stream's last event) with the
-        usage in it.  The last report holds.  Raises ValueError for an answer without one."""
-        found = usage if isinstance(usage, Usage) else DIALECTS[self.call.dialect].usage(usage)
+    def report(self, usage: Usage | Mapping[str, Any] | Dumped) -> None:
+        """What the call used: a Usage, or the provider's answer (its JSON, an SDK's object, or a stream's last
+        event) with the usage in it.  The last report holds.  Raises ValueError for an answer without one, and
+        RuntimeError once the call is settled."""
+        if self._over:
+            raise RuntimeError("this call is settled already, and charged in full: report inside the block")
+        found = usage if isinstance(usage, Usage) else self.usage_in(usage)
         if found is None:
             raise ValueError(f"this answer holds no usage that {self.call.dialect} knows; report a Usage instead")
         self._usage = found
+
+    def usage_in(self, answer: object) -> Usage | None:
+        """The usage in a provider's answer; None where there is none."""
+        dumped = getattr(answer, "model_dump", None)
+        read = answer if dumped is None else dumped(by_alias=True, exclude_none=True)
+        return DIALECTS[self.call.dialect].usage(dict(read)) if isinstance(read, Mapping) else None
 
     def saw(self, text: str) -> None:
         """A piece of generated text that came: what a call that breaks off is charged for."""
@@ -102,6 +121,11 @@ class Held:
     def unsent(self, why: str = "never sent") -> None:
         """The call did not reach the provider: nothing is charged, unless something is reported."""
         self._unsent = why
+
+    def end(self, error: BaseException | None) -> Ending:
+        """The block is left: nothing is reported any more."""
+        self._over = True
+        return self.ending(error)
 
     def ending(self, error: BaseException | None = None) -> Ending:
         """How the call ended, as far as anybody said; `error` is what the block raised."""
@@ -124,19 +148,24 @@ class Hold:
         self._guard = guard
         self._raw = raw
         self._keeper = keeper or Keeper(guard.renew, guard.desk.lease_ms)
+        self._held: Held | None = None
 
     def __enter__(self) -> Held:
-        self._held = Held(self._guard.open(self._raw))
-        self._keeper.watch(self._held.ticket)
-        return self._held
+        if self._held is not None:
+            raise RuntimeError(ENTERED)
+        held = self._held = Held(self._guard.open(self._raw))
+        self._keeper.watch(held.ticket)
+        return held
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._keeper.let_go(self._held.ticket)
+        held, self._held = self._held, None
+        assert held is not None
+        self._keeper.let_go(held.ticket)
         # A settlement that fails was told to every hook already; what the block did stands.
         with suppress(StoreError):
-            self._guard.close(self._held.ticket, self._held.ending(error))
+            self._guard.close(held.ticket, held.end(error))
 
 
 class AsyncHold:
@@ -146,27 +175,36 @@ class AsyncHold:
         self._guard = guard
         self._raw = raw
         self._keeper = keeper or AsyncKeeper(guard.renew, guard.desk.lease_ms)
+        self._held: Held | None = None
 
     async def __aenter__(self) -> Held:
-        self._held = Held(await self._guard.open(self._raw))
-        self._keeper.watch(self._held.ticket)
-        return self._held
+        if self._held is not None:
+            raise RuntimeError(ENTERED)
+        held = self._held = Held(await self._guard.open(self._raw))
+        self._keeper.watch(held.ticket)
+        return held
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._keeper.let_go(self._held.ticket)
+        held, self._held = self._held, None
+        assert held is not None
+        self._keeper.let_go(held.ticket)
         # A settlement that fails was told to every hook already; what the block did stands.
         with suppress(StoreError):
-            await self._guard.close(self._held.ticket, self._held.ending(error))
+            await self._guard.close(held.ticket, held.end(error))
 
 
 def held(hold: Callable[[RawCall], Hold], call: Callable[P, RawCall]) -> Callable[[Callable[..., T]], Callable[P, T]]:
     """A decorator.  `hold` makes a Hold of a call, and `call` makes the call of the function's arguments.
     The function gets its ticket as `ticket=`; what it returns is reported where it is an answer with
-    usage in it."""
+    usage in it.  Raises TypeError for a function that runs after its call: a coroutine, a generator."""
 
     def decorate(function: Callable[..., T]) -> Callable[P, T]:
+        if inspect.iscoroutinefunction(function):
+            raise TypeError(f"{function.__name__} is a coroutine function: decorate it with async_held")
+        _at_once(function)
+
         @functools.wraps(function)
         def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
             with hold(call(*args, **kwargs)) as ticket:
@@ -185,6 +223,8 @@ def async_held(
     """The same for coroutine functions."""
 
     def decorate(function: Callable[..., Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        _at_once(function)
+
         @functools.wraps(function)
         async def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
             async with hold(call(*args, **kwargs)) as ticket:
@@ -197,8 +237,14 @@ def async_held(
     return decorate
 
 
+def _at_once(function: Callable[..., object]) -> None:
+    """Refuse a generator: it runs when its hold has ended, and was charged in full."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{function.__name__} is a generator: hold inside it, with `with guard.hold(...)`")
+
+
 def _told(ticket: Held, answer: object) -> None:
     """A returned answer is a report, where the function made none itself."""
-    usage = DIALECTS[ticket.call.dialect].usage(answer) if isinstance(answer, Mapping) else None
+    usage = ticket.usage_in(answer)
     if usage is not None and not isinstance(ticket.ending(), Reported):
         ticket.report(usage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -22,6 +23,11 @@ class Keeper:
     def __init__(self, renew: Callable[[Ticket], bool], lease_ms: int) -> None:
         self._renew = renew
         self._pause = lease_ms / 1000 / RENEWALS_PER_LEASE
+        self._begin()
+
+    def _begin(self) -> None:
+        """A process that was forked has no thread of its parent's, and keeps none of its parent's leases."""
+        self._process = os.getpid()
         self._open: dict[str, Ticket] = {}
         self._lock = Lock()
         self._running = False
@@ -30,6 +36,8 @@ class Keeper:
         """Renew this call's lease until it is let go."""
         if not ticket.holds:
             return
+        if self._process != os.getpid():
+            self._begin()
         with self._lock:
             self._open[ticket.id] = ticket
             begin, self._running = not self._running, True

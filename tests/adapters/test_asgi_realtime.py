@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +13,11 @@ from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from gates import Gate
+from gateway.upstream import PATIENCE_SECONDS
 from weighbridge.adapters.asgi import Weighbridge
 from weighbridge.core.errors import Refused
-from weighbridge.core.ledger import Entries, Entry, OpenHolds
+from weighbridge.core.ledger import Entries, Entry, OpenHolds, Renew
 from weighbridge.core.model import Principal
 from weighbridge.core.policy import parse, shelf
 from weighbridge.core.shelves import Put
@@ -98,6 +101,86 @@ def test_a_session_ends_where_the_next_answer_has_no_budget(client: Client, stor
             socket.receive_json()
         assert end.value.code == 1008 and "talks" in end.value.reason
     assert [entry.ending for entry in entries(store, "poor")] == ["reported"]
+
+
+async def test_a_silence_longer_than_a_lease_does_not_lose_the_hold() -> None:
+    gate, renewed = Gate(waits=True, lease_ms=30), asyncio.Event()
+    gate.policies({"name": "talks", "limit": {"usd": 1}, "window": "lifetime"})
+
+    def watched(verb: Any) -> bool:
+        if isinstance(verb, Renew):
+            renewed.set()
+        return False
+
+    async def silent(scope: Any, receive: Any, send: Any) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await renewed.wait()
+
+    gate.store.down = watched
+    middle = Weighbridge(silent, guard=gate.guard, realtime="meter")
+    await middle(
+        {"type": "websocket", "path": "/v1/realtime", "query_string": b"model=m", "headers": []}, *(silent, silent)
+    )
+    await middle.backstage.drain()
+    assert renewed.is_set() and not gate.store.run(OpenHolds()) and not gate.guard.keeper._open
+
+
+async def test_a_session_of_an_app_that_is_mounted_is_weighed_once() -> None:
+    gate = Gate(waits=True)
+    gate.policies({"name": "talks", "limit": {"usd": 1}, "window": "lifetime"})
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.send", "text": json.dumps(DONE)})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    inner = Weighbridge(app, guard=gate.guard, realtime="meter")
+    middle = Weighbridge(inner, guard=gate.guard, realtime="meter")
+    scope = {"type": "websocket", "path": "/team" + PATH.partition("?")[0], "root_path": "/team", "headers": []}
+    await middle({**scope, "query_string": b"model=m"}, send, send)
+    await middle.backstage.drain()
+    assert [message["type"] for message in sent] == ["websocket.send"]
+    assert [entry.ending for entry in gate.store.run(Entries())] == ["reported"]
+
+
+OTHERS: dict[str, Any] = {
+    "asked of another": {"type": "response.create", "model": "gpt-realtime-dear"},
+    "an answer of another": {"type": "response.create", "response": {"model": "gpt-realtime-dear"}},
+    "two at once": '{"type": "response.create", "model": "gpt-realtime-dear", "model": "m"}',
+    "one in capitals": '{"type": "response.create", "Model": "gpt-realtime-dear", "model": "m"}',
+    "a session of another": {"type": "session.update", "session": {"model": "gpt-realtime-dear"}},
+}
+
+
+@pytest.mark.parametrize("event", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("packed", [False, True])
+async def test_a_session_is_of_the_model_it_is_weighed_for(event: Any, packed: bool) -> None:
+    """Responses over WebSocket name a model with each answer: the cheap one of the address must not pay for it."""
+    gate = Gate(waits=True)
+    gate.policies({"name": "talks", "limit": {"usd": 1}, "window": "lifetime"})
+    sent: list[Any] = []
+    said = [{"type": "response.create", "model": "m"}, event]
+
+    async def receive() -> Any:
+        event = said.pop(0)
+        text = event if isinstance(event, str) else json.dumps(event).replace("model", "mod\\u0065l")
+        return {"type": "websocket.receive", **({"bytes": text.encode()} if packed else {"text": text})}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "websocket.receive"
+        assert (await receive())["type"] == "websocket.disconnect"
+
+    middle = Weighbridge(app, guard=gate.guard, realtime="meter")
+    scope = {"type": "websocket", "path": "/v1/responses", "query_string": b"model=m", "headers": []}
+    await middle(scope, receive, send)
+    await middle.backstage.drain()
+    assert [(m["type"], m["code"]) for m in sent] == [("websocket.close", 1008)] and "model" in sent[0]["reason"]
+    assert not gate.store.run(OpenHolds())
 
 
 REFUSED = {

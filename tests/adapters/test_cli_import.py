@@ -42,6 +42,26 @@ def test_a_config_is_written_as_policies_that_load(run: Run, file: Callable[...,
     assert answer(run("policy", "apply", "-f", str(made), "--dry-run", "--json"))
 
 
+FROM_ENVIRONMENT = """\
+litellm_settings: {max_budget: os.environ/MOST, budget_duration: os.environ/HOW_LONG}
+general_settings: {master_key: os.environ/MASTER, custom_auth: os.environ/MASTER}
+"""
+
+
+def test_amounts_of_the_environment_are_read_and_secrets_are_not_told(
+    run: Run, file: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"MOST": "100", "HOW_LONG": "30d", "MASTER": "sk-a-secret"}.items():
+        monkeypatch.setenv(name, value)
+    told = run("import", "litellm", file(FROM_ENVIRONMENT, "config.yaml"), "--json")
+    (policy,) = answer(told)["policies"]
+    assert (policy["limit"], policy["window"]) == ({"usd": 100}, "month")
+    assert "sk-a-secret" not in told.stdout
+    monkeypatch.delenv("MOST")
+    unset = answer(run("import", "litellm", file(FROM_ENVIRONMENT, "config.yaml"), "--json"))
+    assert not unset["policies"] and any("os.environ/MOST" in note["what"] for note in unset["notes"])
+
+
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="wbp") as folder:

@@ -12,6 +12,7 @@ import pytest
 from adapters.crossings import CHAT, CHAT_PATH, CHUNKS, FRAME, LIBRARIES, STREAM, USAGE_CHUNK, Over, Yard, yard
 from gateway.provider import ANSWER
 from gateway.upstream import SILENCE, TAPE_HEADER, Answer, Break, Pause, Seen, Wait, until
+from weighbridge.adapters.client.threads import Gate
 from weighbridge.core.ledger import OpenHolds
 from weighbridge.desk import Scale
 
@@ -142,4 +143,25 @@ def test_settled_with_the_last_event_whether_or_not_anybody_reads_on(
             if b"[DONE]" in piece or b"message_stop" in piece or b"response.completed" in piece:
                 break
         assert at.entry(answer).ending == "reported"
+    at.balanced()
+
+
+def test_what_is_forgotten_while_the_client_closes_is_settled_before_it_is_closed(
+    over: Over, at: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside, taken, never = Gate.aside, threading.Event(), threading.Event()
+
+    def slow(gate: Any, work: Any, patience: float) -> None:
+        if threading.current_thread().name == "weighbridge-left":
+            taken.set()
+            never.wait(0.3)
+        aside(gate, work, patience)
+
+    monkeypatch.setattr(Gate, "aside", slow)
+    with over() as client:
+        answer = client.send(client.build_request("POST", CHAT_PATH, json=STREAM), stream=True)
+        del answer
+        gc.collect()
+        assert taken.wait(20)
+    assert not at.store.run(OpenHolds()), "closing waits for it, whoever took leave of it"
     at.balanced()

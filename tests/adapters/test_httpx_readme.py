@@ -1,46 +1,53 @@
-"""The README's transports, run as they are written, but for where the providers are."""
+"""The transports' examples, of the README and of their own page, run as they are written, but for where the
+providers are."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from adapters.crossings import Yard
 from gates import journaled
 from gateway.provider import ANSWER, PROMPT
-from gateway.upstream import until
+from weighbridge.core.ledger import OpenHolds
 from weighbridge.ledger import Store
 
-README = Path(__file__).parents[2] / "README.md"
+CHECKOUT = Path(__file__).parents[2]
+EXAMPLE = re.compile(r"^## ([^\n]+)\n(?:(?!^## ).)*?^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGE = dict(EXAMPLE.findall((CHECKOUT / "plugin/TRANSPORTS.md").read_text("utf-8")))
 BLOCKS = [
     block
-    for block in re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    for block in re.findall(r"```python\n(.*?)```", (CHECKOUT / "README.md").read_text("utf-8"), re.DOTALL)
     if "weighbridge.adapters.httpx" in block
 ]
+EXAMPLES = {f"README {number}": block for number, block in enumerate(BLOCKS)} | PAGE
 
 
-def test_there_is_one_for_each_library() -> None:
+def test_there_is_one_for_each_library_and_each_sdk() -> None:
     assert [len(re.findall(rf"adapters\.{name} import", "".join(BLOCKS))) for name in ("httpx", "httpx2")] == [1, 1]
+    sdks = ["OpenAI", "Anthropic", "google-genai"]
+    assert list(PAGE) == [f"{sdk}{way}" for sdk in sdks for way in ("", ", async")] + [
+        "litellm, in this process",
+        "litellm, async",
+    ]
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_it_runs(at: Yard, url: str, store: Store, block: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WEIGHBRIDGE_STORE", url)
-    for name, base in {"OPENAI": f"{at.url}/v1", "ANTHROPIC": at.url, "GOOGLE_GEMINI": at.url}.items():
-        monkeypatch.setenv(f"{name}_BASE_URL", base)
-    for name in ("OPENAI", "ANTHROPIC", "GEMINI"):
-        monkeypatch.setenv(f"{name}_API_KEY", "sk-mine")
+@pytest.mark.parametrize(("name", "block"), EXAMPLES.items(), ids=EXAMPLES)
+def test_it_runs(at: Yard, url: str, store: Store, name: str, block: str) -> None:
     known = {entry.id for entry in journaled(store)}
-    names: dict[str, Any] = {}
-    exec(compile(block, "README.md", "exec"), names)
-    names["http"].close() if "http" in names else names["client"].close()
-
-    def charged() -> list[Any]:
-        return [entry for entry in journaled(store) if entry.id not in known]
-
-    until(lambda: len(charged()) == at.billed(), "the settlements")
-    assert {(entry.team, entry.input, entry.output) for entry in charged()} == {("research", PROMPT, ANSWER)}
+    places = {"OPENAI_BASE_URL": f"{at.url}/v1", "ANTHROPIC_BASE_URL": at.url, "GOOGLE_GEMINI_BASE_URL": at.url}
+    keys = {f"{provider}_API_KEY": "sk-mine" for provider in ("OPENAI", "ANTHROPIC", "GEMINI")}
+    environ = {**os.environ, **places, **keys, "PYTHONPATH": str(CHECKOUT / "plugin"), "WEIGHBRIDGE_STORE": url}
+    environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    done = subprocess.run([sys.executable, "-c", block], env=environ, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    charged = [entry for entry in journaled(store) if entry.id not in known]
+    assert len(charged) == at.billed() > 0, done.stderr
+    assert {(entry.team, entry.input, entry.output) for entry in charged} == {("research", PROMPT, ANSWER)}
+    assert not store.run(OpenHolds())
+    assert name not in PAGE or "The lorry weighs" in done.stdout

@@ -43,6 +43,8 @@ def ticket(**changes: Any) -> Ticket:
         pytest.param({"stream": True}, CutOff("left", Usage(input=1_500, output=1), seen_bytes=3, seen_events=1),
                      [3_760_000, 1_501, 1_500, 1, 1, 0], id="cut off: partial usage is a fact"),
         pytest.param({}, CutOff("timed out"), [4_250_000, 1_100, 900, 200, 1, 0], id="never came: may be whole"),
+        pytest.param({"stream": True, "extra": {"background": True}}, CutOff("left", None, 30, 2),
+                     [4_250_000, 1_100, 900, 200, 1, 0], id="in the background it goes on without a listener"),
         pytest.param({"stream": True}, CutOff("left"), [2_250_000, 900, 900, 0, 1, 0], id="stream without a word"),
     ],
 )  # fmt: skip

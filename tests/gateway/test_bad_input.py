@@ -216,7 +216,7 @@ UNKNOWN = [
     ("POST", "/v1/images/generations", 403), ("POST", "/v1/audio/speech", 403), ("GET", "/v1/files", 403),
     ("POST", "/v1/batches", 403), ("POST", "/v1/messages/batches", 403), ("DELETE", "/v1/models/x", 403),
     ("POST", "/v1beta/models/gemini-2.5-flash:batchEmbedContents", 403), ("GET", "/v1/chat/completions", 403),
-    ("PUT", "/v1/messages", 403), ("POST", "/v1/chat/completions/", 403),
+    ("PUT", "/v1/messages", 403), ("POST", "/v1/chat/completions/", 400),
     ("POST", "/v1beta/models/gemini-2.5-flash:explode", 403),
     ("GET", "/v1/models/%2e%2e/files", 404), ("POST", "/v1beta/models/%2E%2e/%2e./v1/files:generateContent", 404),
 ]  # fmt: skip

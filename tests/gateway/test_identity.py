@@ -56,6 +56,20 @@ def test_identity_is_not_taken_from_the_clients_words(client: httpx.Client, gate
     assert (entry.team, entry.org, entry.user) == ("free", "", "")
 
 
+OVERRIDES = ("x-http-method-override", "x-http-method", "x-method-override")
+
+
+@pytest.mark.parametrize("name", OVERRIDES)
+def test_no_reading_becomes_a_generating_at_the_provider(client: httpx.Client, upstream: Upstream, name: str) -> None:
+    """Providers may take a header's word for the method; what was let through as a list stays one."""
+    body = GOOD["gemini-generate"][1]
+    client.request("GET", "/v1beta/models", json=body, headers={name: "POST", TAPE_HEADER: f"override-{name}"})
+    (seen,) = upstream.of(f"override-{name}")
+    assert name not in seen.headers
+    path = GOOD["gemini-generate"][0]
+    assert client.request("GET", path, json=body, headers={name: "POST"}).status_code == 403
+
+
 def test_tags_are_for_reports_and_budgets(client: httpx.Client, gateway: Gateway) -> None:
     path, body = GOOD["openai-chat"]
     answer = client.post(path, json=body, headers={"x-weighbridge-tags": "run=42, feature=search"})

@@ -8,19 +8,32 @@ Nothing is buffered on the way out; other routes pass through, WebSockets by `re
 from __future__ import annotations
 
 import asyncio
-import inspect
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 from urllib.parse import quote
 
 from weighbridge import wiring
 from weighbridge.adapters.backstage import Backstage
 from weighbridge.adapters.intake import Body, read_body
+from weighbridge.adapters.places import (
+    App,
+    Identify,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    address,
+    live,
+    offered,
+    readable,
+    sender,
+)
 from weighbridge.adapters.realtime import Setting, session, setting
 from weighbridge.core import reply
 from weighbridge.core.admission import Ticket
-from weighbridge.core.dialects import DIALECTS, Route, added
+from weighbridge.core.dialects import DIALECTS, added
+from weighbridge.core.dialects.addresses import Address
 from weighbridge.core.dialects.base import AS_SENT, Dialect
 from weighbridge.core.dialects.routes import MEANT, renamed
 from weighbridge.core.errors import Refused
@@ -29,12 +42,10 @@ from weighbridge.core.outbound import EXHAUSTED, Outbound, alters
 from weighbridge.guard import AsyncGuard
 from weighbridge.settings import Settings, load
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Identify = Callable[[Scope], Principal | Awaitable[Principal]]
+__all__ = [
+    "STOPPED", "App", "Exhausted", "Identify", "Message", "Passage", "Receive", "Scope", "Send", "Weighbridge",
+    "answer", "cover", "nobody", "passed",
+]  # fmt: skip
 
 STOPPED: Final = "the gateway was shut down"
 MEANT_HERE: Final = frozenset(name.encode() for name in MEANT)
@@ -55,7 +66,8 @@ class Passage:
         self.seen: Callable[[], int] = lambda: 0
         """Output tokens that went by so far, by the evidence."""
         self.sent = True
-        """Set to False by the app where the provider certainly never got the request."""
+        """Set to False by the app, before its answer ends, where no provider got the request: an answer from a
+        cache costs nothing."""
         self._task = asyncio.current_task()
 
     def end(self, why: str) -> None:
@@ -102,13 +114,16 @@ class Weighbridge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            return await self.app(scope, receive, self._settling(send))
+            return await live(self.app, scope, receive, send, self._shut)
+        if "weighbridge" in scope:
+            # One further out has it in hand.
+            return await self.app(scope, receive, send)
         if scope["type"] == "websocket":
             return await session(self, self.realtime, scope, receive, send)
-        path = self.find(scope["method"], scope["path"])
-        if path is None or path.kind == "models":
+        found = address(self.find, scope)
+        if found is None or found.route.kind == "models":
             return await self.app(scope, receive, send)
-        await Exchange(self, path, scope, receive, send).run()
+        await Exchange(self, found, scope, receive, send).run()
 
     async def guard(self) -> AsyncGuard:
         """The guard, built at the first use where none was given."""
@@ -122,42 +137,35 @@ class Weighbridge:
     def _settings(self) -> Settings:
         return load(self._config, store=self._store) if self._store else load(self._config)
 
-    def _settling(self, send: Send) -> Send:
-        async def relay(message: Message) -> None:
-            if message["type"] == "lifespan.shutdown.complete":
-                await self.backstage.drain()
-                if self._built and self._guard is not None:
-                    await self._guard.shut()
-            await send(message)
-
-        return relay
+    async def _shut(self) -> None:
+        await self.backstage.drain()
+        if self._built and self._guard is not None:
+            await self._guard.shut()
 
 
 class Exchange:
     """One request on its way through: weighed, passed on, metered, closed."""
 
-    def __init__(self, gate: Weighbridge, path: Route, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, gate: Weighbridge, address: Address, scope: Scope, receive: Receive, send: Send) -> None:
         self.gate = gate
-        self.path = path
-        self.dialect: Dialect = DIALECTS[path.dialect]
+        self.address = address
+        self.dialect: Dialect = DIALECTS[address.route.dialect]
         self.scope = scope
         self.receive = receive
         self.send = send
         self.out: Outbound | None = None
         self.status = 0
         self.complete = False
+        self.closed = False
         self.headers: dict[str, str] = {}
 
     async def run(self) -> None:
         """The straight line, as one request walks it."""
         guard = await self.gate.guard()
         try:
-            principal = await self._who()
+            principal = await sender(self.gate.identify, self.scope)
             body = await read_body(self.scope, self.receive, self.gate.max_body)
-            raw = RawCall(
-                self.path.dialect, body.plain, principal, model=self.path.model, stream=self.path.stream,
-                counts=self.path.kind == "count", path=self.scope["path"], headers=_meant(self.scope),
-            )  # fmt: skip
+            raw = self._raw(principal, body)
             if raw.counts:
                 return await answer(self.send, reply.counted((await guard.weigh(raw)).estimate, self.dialect))
             ticket = await guard.open(raw)
@@ -174,8 +182,7 @@ class Exchange:
             if not isinstance(error, self._ours(passage)):
                 raise
         finally:
-            ended = ticket if self.out is None else self.out.ticket
-            self.gate.backstage.close(guard, ended, self._ending(passage))
+            self._close(guard, passage)
         if passage.cut == STOPPED and not self.status:
             await answer(self.send, reply.stopping(self.dialect, ticket.id))
 
@@ -184,9 +191,12 @@ class Exchange:
         exhausted = self.out is not None and self.out.exhausted
         return (Exception,) if exhausted else (asyncio.CancelledError,) if passage.cut == STOPPED else ()
 
-    async def _who(self) -> Principal:
-        found = self.gate.identify(self.scope)
-        return await found if inspect.isawaitable(found) else found
+    def _raw(self, principal: Principal, body: Body) -> RawCall:
+        route = self.address.route
+        return RawCall(
+            route.dialect, body.plain, principal, model=route.model, stream=route.stream,
+            counts=route.kind == "count", path=self.address.path, headers=_meant(self.scope),
+        )  # fmt: skip
 
     async def _pass_on(self, guard: AsyncGuard, passage: Passage, body: Body) -> None:
         ticket = passage.ticket
@@ -195,16 +205,17 @@ class Exchange:
         if amendment != AS_SENT or ticket.weighed.detour != AS_SENT:
             body = body.replaced(self.dialect.amend(ticket.weighed.body, call, amendment))
         self.headers = reply.admitted(ticket)
-        scope = {**self.scope, "headers": body.headers(self.scope["headers"]), "weighbridge": passage}
-        if alters(ticket):
-            scope["headers"] = [item for item in scope["headers"] if item[0] != b"accept-encoding"]
-        model = ticket.weighed.detour.model
-        if model is not None and self.path.model is not None:
-            path = renamed(self.scope["path"], self.path.model, model)
+        headers = readable(body.headers(self.scope["headers"]), packed=not alters(ticket))
+        scope = {**self.scope, "headers": headers, "extensions": offered(self.scope), "weighbridge": passage}
+        model, named = ticket.weighed.detour.model, self.address.route.model
+        if model is not None and named is not None:
+            path = renamed(self.scope["path"], named, model)
             scope |= {"path": path, "raw_path": quote(path, safe="/:").encode()}
-        await self.gate.app(scope, body.replay(self.receive), self._metered(guard, ticket))
+        await self.gate.app(scope, body.replay(self.receive), self._metered(guard, passage))
 
-    def _metered(self, guard: AsyncGuard, ticket: Ticket) -> Send:
+    def _metered(self, guard: AsyncGuard, passage: Passage) -> Send:
+        ticket = passage.ticket
+
         async def relay(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message = self._started(ticket, message)
@@ -217,13 +228,22 @@ class Exchange:
             await self.send(message)
             if self.out is not None:
                 await cover(self.gate.backstage, guard, self.out, self.send)
+            if self.complete:
+                # Whatever the app does behind its answer, nothing needs to be held for it.
+                self._close(guard, passage)
 
         return relay
+
+    def _close(self, guard: AsyncGuard, passage: Passage) -> None:
+        if not self.closed:
+            self.closed = True
+            ended = passage.ticket if self.out is None else self.out.ticket
+            self.gate.backstage.close(guard, ended, self._ending(passage))
 
     def _started(self, ticket: Ticket, message: Message) -> Message:
         self.status = message["status"]
         headers = [(name.lower(), value) for name, value in message.get("headers", ())]
-        if self.status < 400:
+        if 200 <= self.status < 300:
             self.out = Outbound(ticket, {name.decode("latin-1"): value.decode("latin-1") for name, value in headers})
         if alters(ticket):
             headers = [(name, value) for name, value in headers if name != b"content-length"]
@@ -231,11 +251,13 @@ class Exchange:
         return {**message, "headers": headers + ours}
 
     def _ending(self, passage: Passage) -> Ending:
+        if not passage.sent:
+            return NeverSent(passage.cut or "answered without a provider")
         if self.out is not None:
             return self.out.ending(passage.cut or ("" if self.complete else "the answer broke off"))
-        if self.status >= 400 and not passage.cut:
+        if self.status and not passage.cut:
             return NeverSent(f"answered {self.status}")
-        return CutOff(passage.cut or "no answer") if passage.sent else NeverSent(passage.cut)
+        return CutOff(passage.cut or "no answer")
 
 
 def passed(out: Outbound, message: Message) -> Message:

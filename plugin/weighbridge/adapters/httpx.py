@@ -6,6 +6,9 @@ What a transport takes: `transport`, the one it wraps (a new one of httpx's wher
 or what to build one from: `store` (a URL) and `config` (a file), where silent WEIGHBRIDGE_STORE and
 WEIGHBRIDGE_CONFIG; and who sends: `org`, `team`, `user`, `key`, `tags`.
 
+A proxy belongs to the transport it wraps, `Transport(httpx.HTTPTransport(proxy=...), team=...)`: what is given
+as `httpx.Client(proxy=...)` goes around every transport, and so unweighed.
+
 litellm in this process: `litellm.client_session` and `aclient_session` serve what it sends with the openai
 SDK; for Anthropic, Gemini and others give `client=HTTPHandler(client=...)` (of its `llms.custom_httpx`)
 with each call, or they go out unweighed.

@@ -5,6 +5,9 @@
 What a transport takes: `transport`, the one it wraps (a new one of httpx2's where none is given); a `guard`,
 or what to build one from: `store` (a URL) and `config` (a file), where silent WEIGHBRIDGE_STORE and
 WEIGHBRIDGE_CONFIG; and who sends: `org`, `team`, `user`, `key`, `tags`.
+
+A proxy belongs to the transport it wraps, `Transport(httpx2.HTTPTransport(proxy=...), team=...)`: what is given
+as `httpx2.Client(proxy=...)` goes around every transport, and so unweighed.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ async def read_body(scope: MutableMapping[str, Any], receive: Receive, most: int
     not understood, a client that left before its body was whole."""
     headers = {name: value.decode("latin-1").strip().lower() for name, value in scope["headers"]}
     announced = headers.get(b"content-length", "0")
-    if announced.isdigit() and int(announced) > most:
+    if announced.isdecimal() and int(announced) > most:
         raise _too_large(most)
     return unpacked(await _collect(receive, most), headers.get(b"content-encoding", "identity"), most)
 

@@ -28,7 +28,8 @@ REASONS: Mapping[Refund, str] = {
     unused       what the provider did not report
     unseen       what did not go by: counted from the text, rather too much than too little
     unheld       only what is beyond the hold: a model that reasons unseen may have spent all of that
-    nothing      the worst case: an answer that was to come whole, and of which nothing came
+    nothing      the worst case: an answer that was to come whole, and of which nothing came, or one that is
+                 written to its end in the background, whoever listens
 """
 
 
@@ -78,7 +79,7 @@ def refund(call: Call, family: str, ending: Ending) -> Refund:
             return "everything"
         case Reported():
             return "unused"
-    if not call.stream and not ending.seen_bytes:
+    if call.extra.get("background") or (not call.stream and not ending.seen_bytes):
         return "nothing"
     return "unheld" if hides(call, family) and not _told(ending) else "unseen"
 

@@ -5,12 +5,22 @@ They are for reports and per-tag budgets, never for identity.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from weighbridge.core.errors import Refused
+from weighbridge.core.model import Principal
 
+HEADER: Final = "x-weighbridge-tags"
 MOST_TAGS: Final = 16
 LONGEST_TAG: Final = 256
+
+
+def tagged(who: Principal, text: str) -> Principal:
+    """A sender with the tags of one request.  Its own win: a request cannot move itself out of a per-tag
+    budget.  Raises Refused("malformed")."""
+    tags = request_tags(text)
+    return replace(who, tags={**tags, **who.tags}) if tags else who
 
 
 def request_tags(text: str) -> dict[str, str]:

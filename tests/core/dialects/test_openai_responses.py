@@ -97,6 +97,8 @@ READ: list[Any] = [
     ({"reasoning": {"effort": "low"}}, "extra", {"reasoning_effort": "low"}),
     ({"input": [{"type": "function_call", "name": "f", "call_id": "c", "id": "fc_1"},
                 {"type": "function_call", "name": "g", "call_id": "d"}]}, "extra", {"kept_calls": frozenset({"c"})}),
+    ({"background": True, "stream": True}, "extra", {"background": True}),
+    ({"background": False}, "extra", {}),
     ({"max_output_tokens": 99}, "max_output", 99),
     ({}, "least_output", 16),
     ({"stream": True}, "wants_usage", True),
@@ -123,6 +125,7 @@ MALFORMED: list[Any] = [
     ({"text": {"format": "json"}}, "text.format"),
     ({"tools": [{"type": "function"}]}, "tools[0].name"),
     ({"tool_choice": 5}, "tool_choice"),
+    ({"background": "yes"}, "background"),
     ({"max_output_tokens": 1.5}, "max_output_tokens"),
     ({"reasoning": {"effort": 3}}, "reasoning.effort"),
 ]

@@ -27,6 +27,8 @@ PATHS = [
     ("GET", "/v1/models/openai/gpt-x", Route("openai-chat", "models")),
     ("GET", "/v1beta/models", Route(GEMINI, "models")),
     ("GET", "/v1beta/models/gemini-x", Route(GEMINI, "models")),
+    ("GET", "/v1/models/ft:gpt-4o:org::1", Route("openai-chat", "models")),
+    ("GET", "/v1beta/models/gemini-x:generateContent", None),
     ("GET", "/v1/chat/completions", None),
     ("POST", "/v1/models", None),
     ("POST", "/v1/chat/completions/x", None),
@@ -58,3 +60,29 @@ def test_routes_of_one_s_own_come_before_the_usual_ones():
     assert find("POST", "/v1/chat/completions") == Route("openai-chat", "generate")
     assert renamed("/ask/gpt-4o/now", "gpt-4o", "o3") == "/ask/o3/now"
     assert renamed("/v1/a/deployments/a/chat/completions", "a", "b") == "/v1/a/deployments/b/chat/completions"
+
+
+OWN = {
+    "literal": ("/ask", "/ask", None),
+    "of a model": ("/ask/{model}", "/ask/gpt-4o", "gpt-4o"),
+    "of a model, encoded": ("/ask/{model}", "/ask/meta%2Fllama", "meta/llama"),
+    "of a tenant": ("/{tenant}/v1/chat/completions", "/acme/v1/chat/completions", None),
+    "of a tenant and a model": ("/{tenant}/ask/{model}/now", "/acme/ask/gpt-4o/now", "gpt-4o"),
+    "with slashes": ("/ask/{model:path}", "/ask/meta/llama", "meta/llama"),
+    "typed": ("/{id:int}/ask", "/7/ask", None),
+    "of several kinds": ("/{models}/{model}", "/a/b", "b"),
+    "with a dot": ("/ask.json", "/ask.json", None),
+}
+
+
+@pytest.mark.parametrize(("pattern", "path", "model"), OWN.values(), ids=OWN)
+def test_routes_of_one_s_own(pattern: str, path: str, model: str | None) -> None:
+    find = added({pattern: "openai-chat"})
+    assert find("POST", path) == Route("openai-chat", "generate", model)
+    assert find("GET", path) is None and find("POST", "/more" + path) is None
+
+
+@pytest.mark.parametrize("pattern", ["ask", "/ask/<model>", "/ask/{model", "/{model}/{model}", ""])
+def test_routes_that_could_never_match_are_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match="route"):
+        added({pattern: "openai-chat"})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -15,6 +18,9 @@ from weighbridge.core.migration.draft import Note
 from weighbridge.core.migration.litellm import Migration, migrate
 from weighbridge.modeltable import rows
 
+OF_ENVIRONMENT: Final = "os.environ/"
+AMOUNT: Final = re.compile(r"[0-9.]+(e-?[0-9]+)?|[0-9]+(mo|[smhdw])", re.IGNORECASE)
+"""What is read from the environment: numbers and durations, never a secret."""
 WIDTH: Final = 110
 """Columns of the policies file."""
 
@@ -40,7 +46,7 @@ def litellm(file: Path, database: str | None, output: TextIO | None, as_json: bo
     """Write the policies that are equal to a LiteLLM config.yaml, and say what has no equal.
 
     Next: weighbridge policy diff -f FILE, weighbridge replay TRAFFIC -f FILE, weighbridge policy apply -f FILE."""
-    document = _yaml(file)
+    document = _resolved(_yaml(file), os.environ)  # noqa: TID251 - LiteLLM's settings, not ours
     catalogue = Catalogue(rows())
     found = migrate(
         document, None if database is None else litellmbase.read(database), lambda m: catalogue.model(m).max_input
@@ -69,6 +75,20 @@ def _yaml(path: Path) -> Any:
         raise ConfigError(f"{path} is not text in UTF-8") from None
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from None
+
+
+def _resolved(value: Any, environ: Mapping[str, str]) -> Any:
+    """A document with the amounts that it names by a variable, as LiteLLM reads them."""
+    match value:
+        case dict():
+            return {name: _resolved(inner, environ) for name, inner in value.items()}
+        case list():
+            return [_resolved(inner, environ) for inner in value]
+        case str() if value.startswith(OF_ENVIRONMENT):
+            found = environ.get(value.removeprefix(OF_ENVIRONMENT), "").strip()
+            return found if AMOUNT.fullmatch(found) else value
+        case _:
+            return value
 
 
 def _unequal(found: Migration) -> int:

@@ -24,10 +24,11 @@ from weighbridge.core.dialects.routes import MEANT, renamed
 from weighbridge.core.errors import Refused
 from weighbridge.core.model import CutOff, Ending, NeverSent, RawCall
 from weighbridge.core.outbound import Outbound, alters
+from weighbridge.core.tags import HEADER
 
 FREE: Final = frozenset(
-    ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "ReadError", "WriteError", "UnsupportedProtocol",
-     "LocalProtocolError")
+    ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "ReadError", "WriteError", "WriteTimeout",
+     "UnsupportedProtocol", "LocalProtocolError")
 )  # fmt: skip
 """Failures before the first byte of an answer that cost nothing; a silence may have been billed."""
 CLOSED: Final = "Server disconnected"
@@ -197,7 +198,7 @@ def _raw(terms: Terms, request: Any, address: Address, body: Body) -> RawCall:
     return RawCall(
         route.dialect,
         body.plain,
-        terms.who(request.headers.get("x-weighbridge-tags", "")),
+        terms.who(request.headers.get(HEADER, "")),
         provider=terms.provider(request.url, route.dialect),
         model=route.model,
         stream=route.stream,

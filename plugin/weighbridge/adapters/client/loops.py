@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
@@ -57,6 +58,7 @@ class AsyncGate:
         self._built = guard is None
         self._guard = guard
         self._building = asyncio.Lock()
+        self._process = os.getpid()
         self._working: set[asyncio.Task[None]] = set()
         self.readings: set[AsyncReading] = set()
 
@@ -86,6 +88,9 @@ class AsyncGate:
 
     def give_up(self) -> None:
         """The program ends, and the loop is gone: charge what was left lying about by another road."""
+        if self._process != os.getpid():
+            # It was forked: its parent reads on.
+            return
         left = [(reading.ticket, ending) for reading in self.readings if (ending := reading.give_up()) is not None]
         if left:
             guard = wiring.guard(self.terms.settings)

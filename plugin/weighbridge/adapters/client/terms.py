@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from weighbridge.core.hosts import provider_at
 from weighbridge.core.model import Principal
-from weighbridge.core.tags import request_tags
+from weighbridge.core.tags import tagged
 from weighbridge.settings import Settings, load
 
 
@@ -40,9 +40,7 @@ class Terms:
 
     def who(self, tags: str) -> Principal:
         """The sender, with the tags of one request.  Raises Refused("malformed")."""
-        who = self.principal
-        own = request_tags(tags)
-        return Principal(who.org, who.team, who.user, who.key, {**own, **who.tags}) if own else who
+        return tagged(self.principal, tags)
 
     def provider(self, url: Any, dialect: str) -> str:
         """The configured provider at a URL; where none is, whoever is known to stand behind its host."""

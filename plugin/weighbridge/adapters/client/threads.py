@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -62,38 +63,55 @@ class Gate:
         self._inner = self.library.HTTPTransport() if transport is None else transport
         self._built = guard is None
         self._guard = guard
+        self._leave: Callable[[], None] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """What a process has for itself: one that was forked has none of its parent's threads, and does not
+        end its parent's calls."""
+        self._process = os.getpid()
         self._building = Lock()
         self._clerks = ThreadPoolExecutor(CLERKS, "weighbridge-settle")
-        self._leave: Callable[[], None] | None = None
         self._working: set[Thread] = set()
-        self._forgotten: SimpleQueue[Reading | None] | None = None
+        self._hiring = Lock()
+        self._forgotten: SimpleQueue[Reading | None] = SimpleQueue()
+        self._leaver: Thread | None = None
         self.readings: set[Reading] = set()
+
+    def _here(self) -> None:
+        """Notice a fork."""
+        if self._process != os.getpid():
+            self._begin()
 
     def handle_request(self, request: Any) -> Any:
         """One request, as httpx calls it."""
+        self._here()
         return respond(self.library, self._drive(request), self._metered)
 
     def _metered(self, response: Any, answer: Answer) -> Stream:
         answer.note = partial(self._open().note, answer.ticket)
         reading = Reading(self, response, answer)
         self.readings.add(reading)
-        with self._building:
-            if self._forgotten is None:
-                self._forgotten = SimpleQueue()
-                Thread(target=leave_forgotten, args=(self._forgotten,), name="weighbridge-left", daemon=True).start()
+        with self._hiring:
+            if self._leaver is None:
+                queue = (self._forgotten,)
+                self._leaver = Thread(target=leave_forgotten, args=queue, name="weighbridge-left", daemon=True)
+                self._leaver.start()
                 finalize(self, self._forgotten.put, None)
         return self.stream(reading, self._forgotten)
 
     def close(self) -> None:
         """Wait until everything that has ended is settled, and close the connections."""
+        self._here()
+        if self._leaver is not None:
+            # It may be on the way to have an answer read on, which then has to be waited for.
+            self._forgotten.put(None)
+            self._leaver.join()
         for reading in list(self.readings):
             reading.leave()
-        if self._forgotten is not None:
-            self._forgotten.put(None)
-        while self._working:
-            for thread in list(self._working):
+        while working := self._at_work():
+            for thread in working:
                 thread.join()
-                self._working.discard(thread)
         self._clerks.shutdown()
         if self._leave is not None:
             atexit.unregister(self._leave)
@@ -103,6 +121,7 @@ class Gate:
 
     def give_up(self) -> None:
         """The program ends: charge what was left lying about."""
+        self._here()
         for reading in list(self.readings):
             reading.give_up()
 
@@ -137,16 +156,27 @@ class Gate:
             try:
                 work()
             finally:
-                self._working.discard(thread)
+                with self._hiring:
+                    self._working.discard(thread)
 
         thread = Thread(target=run, name="weighbridge", daemon=False)
-        self._working.add(thread)
-        try:
-            thread.start()
-        except RuntimeError:
-            # The interpreter is ending and takes no new threads.
+        if not self._begun(thread):
             return run()
         thread.join(patience)
+
+    def _begun(self, thread: Thread) -> bool:
+        """Whether a thread is at work: an interpreter that is ending takes no new ones."""
+        with self._hiring:
+            try:
+                thread.start()
+            except RuntimeError:
+                return False
+            self._working.add(thread)
+            return True
+
+    def _at_work(self) -> list[Thread]:
+        with self._hiring:
+            return list(self._working)
 
     def _open(self) -> Guard:
         """The guard, built at the first use where none was given."""

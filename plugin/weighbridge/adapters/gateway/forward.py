@@ -25,7 +25,8 @@ SMALL_ANSWER: Final = 1024 * 1024
 CREDENTIALS: Final = (b"authorization", b"x-api-key", b"x-goog-api-key", b"x-auth-token")
 NOT_FORWARDED: Final = frozenset(
     (b"host", b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
-     b"transfer-encoding", b"upgrade", b"content-length", b"accept-encoding", b"expect", b"cookie", *CREDENTIALS)
+     b"transfer-encoding", b"upgrade", b"content-length", b"accept-encoding", b"expect", b"cookie",
+     b"x-http-method-override", b"x-http-method", b"x-method-override", *CREDENTIALS)
 )  # fmt: skip
 NOT_RETURNED: Final = frozenset((b"connection", b"keep-alive", b"transfer-encoding", b"set-cookie"))
 KEY_HEADER: Final[Mapping[str, tuple[str, str]]] = {

@@ -11,7 +11,7 @@ from weighbridge.core import keys
 from weighbridge.core.errors import Refused, StoreError, StoreUnavailable
 from weighbridge.core.model import Principal
 from weighbridge.core.shelves import Look, Version
-from weighbridge.core.tags import request_tags
+from weighbridge.core.tags import HEADER, tagged
 from weighbridge.guard import AsyncGuard
 from weighbridge.outage import store_down
 from weighbridge.settings import Settings
@@ -46,9 +46,7 @@ class Doorkeeper:
         headers = dict(scope["headers"])
         modes = {"none": self._anybody, "keys": self._by_key, "header": self._by_header}
         who = await modes[self._settings.auth](scope, headers)
-        tags = request_tags(headers.get(b"x-weighbridge-tags", b"").decode("latin-1"))
-        # The key's own tags win: a request cannot move itself out of a per-tag budget.
-        return Principal(who.org, who.team, who.user, who.key, {**tags, **who.tags}) if tags else who
+        return tagged(who, headers.get(HEADER.encode(), b"").decode("latin-1"))
 
     async def _anybody(self, scope: Scope, headers: Headers) -> Principal:
         _only_loopback(scope)

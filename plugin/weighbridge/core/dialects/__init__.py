@@ -36,8 +36,9 @@ DIALECTS: Mapping[str, Dialect] = {
 
 
 def added(own: Mapping[str, str]) -> RouteOf:
-    """Routes of one's own (POST path -> wire format, `{model}` standing for a model's name), before the
-    usual ones.  Raises ValueError for a format nobody knows."""
+    """Routes of one's own (POST path -> wire format), before the usual ones: `{model}` stands for a model's
+    name, `{anything}` for a part that says nothing, `{...:path}` for several.  Raises ValueError for a format
+    nobody knows, and for a path nothing would match."""
     for dialect in own.values():
         if dialect not in DIALECTS:
             raise ValueError(f"{dialect!r} is no wire format; known are {', '.join(DIALECTS)}")

@@ -20,6 +20,12 @@ LONGEST_NAME = 256
 DEEPEST = 128
 """Levels of nesting.  Far above any schema in use, far below Python's own recursion limit."""
 
+WEIGHTY = frozenset(
+    ("model", "messages", "input", "prompt", "max_tokens", "max_completion_tokens", "max_output_tokens", "n", "best_of",
+     "stream", "stream_options", "service_tier", "tools")
+)  # fmt: skip
+"""Members that decide what a call costs, and that are the same in any letters to servers written in Go."""
+
 KINDS: Mapping[type, str] = {
     dict: "an object",
     list: "an array",
@@ -49,6 +55,7 @@ def decode(body: bytes) -> dict[str, Any]:
         malformed("The body holds an integer with too many digits. Send numbers a provider can read.")
     if not isinstance(value, dict):
         malformed(f"The body is {_kind(value)}, not an object. Send one JSON object.")
+    _in_small_letters(value)
     opened = body.count(b"{") + body.count(b"[")
     if opened > DEEPEST and any(depth == DEEPEST for depth, _ in enumerate(_levels(value))):
         malformed(f"The body is nested too deeply. Use at most {DEEPEST} levels.")
@@ -66,6 +73,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             twice[:80],
         )
     return found
+
+
+def _in_small_letters(body: Mapping[str, Any]) -> None:
+    for key in body:
+        if key not in WEIGHTY and (plain := key.casefold()) in WEIGHTY:
+            malformed(f"{json.dumps(key)} is read as {json.dumps(plain)} by some providers only. Write it so.", key)
 
 
 def _no_constant(name: str) -> NoReturn:

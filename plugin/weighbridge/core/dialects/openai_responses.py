@@ -78,6 +78,7 @@ def _extra(body: Mapping[str, Any], reasoning: Mapping[str, Any], form: Mapping[
     told: dict[str, Any] = {
         "reasoning_effort": effort,
         "response_format": "json_object" if form.get("type") == "json_object" else "",
+        "background": want(body, "background", bool, False),
         "kept_calls": openai_items.kept_calls(body.get("input")),
     }
     return {key: value for key, value in told.items() if value}

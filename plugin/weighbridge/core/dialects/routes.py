@@ -27,6 +27,9 @@ class Route:
 
 NAMED = r"/(?:v1|v1beta|v1alpha)/(?P<model>(?:models|tunedModels)/.+)"
 DEPLOYED = r"/v1/[^/]+/deployments/(?P<model>[^/]+)"
+PLACE = re.compile(r"\{(\w+)(?::(\w+))?\}")
+"""A part of a path that may be anything, as frameworks write it."""
+WRITTEN = re.compile(rf"/(?:[^{{}}<>]|{PLACE.pattern})*")
 RouteOf = Callable[[str, str], "Route | None"]
 Row = tuple[str, re.Pattern[str], str, Kind, bool | None]
 ROUTES: tuple[Row, ...] = (
@@ -43,7 +46,7 @@ ROUTES: tuple[Row, ...] = (
     ("POST", re.compile(DEPLOYED + "/chat/completions"), "pangu-chat", "generate", None),
     ("POST", re.compile(DEPLOYED + "/caltokens"), "pangu-chat", "count", None),
     ("GET", re.compile(r"/v1/models(?:/.+)?"), "openai-chat", "models", None),
-    ("GET", re.compile(r"/(?:v1beta|v1alpha)/models(?:/.+)?"), "gemini-generate", "models", None),
+    ("GET", re.compile(r"/(?:v1beta|v1alpha)/models(?:/[^:]+)?"), "gemini-generate", "models", None),
 )
 """(method, path, dialect, kind, stream); the whole path must match, and the first row that does holds."""
 
@@ -73,8 +76,17 @@ def laid_over(own: Mapping[str, str]) -> RouteOf:
 
 
 def _pattern(path: str) -> str:
-    before, named, after = path.partition("{model}")
-    return re.escape(before) + (r"(?P<model>[^/]+)" if named else "") + re.escape(after)
+    """A path as frameworks have them, as a pattern.  Raises ValueError for one that nothing would ever match."""
+    if not WRITTEN.fullmatch(path) or [name for name, _ in PLACE.findall(path)].count("model") > 1:
+        raise ValueError(
+            f"the route {path!r} is none: begin with a slash, and write {{model}}, {{name}} or {{name:path}}"
+        )
+    places = iter(PLACE.split(path))
+    pattern = re.escape(next(places))
+    for name, kind, literal in zip(places, places, places, strict=True):
+        segment = ".+" if kind == "path" else "[^/]+"
+        pattern += (f"(?P<model>{segment})" if name == "model" else segment) + re.escape(literal)
+    return pattern
 
 
 def renamed(path: str, old: str, new: str) -> str:

@@ -15,6 +15,8 @@ from weighbridge.core.policy.reading import PolicyError
 UNNAMED: Final = re.compile(r"[,;=\s]+|[^ -~]")
 """What a policy's name does not hold, or should not."""
 LONGEST: Final = 160
+DECIMALS: Final = 9
+"""Of a dollar: money is counted in nano-dollars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class Draft:
         self, where: str, match: Mapping[str, str], unit: str, amount: Any, span: Span | None, **more: Any
     ) -> None:
         """A policy that limits an amount; `span` is None for calls at one time."""
-        document: dict[str, Any] = {"name": self._name(where, unit), **_matching(match), "limit": {unit: amount}}
+        limit = {unit: countable(unit, amount)}
+        document: dict[str, Any] = {"name": self._name(where, unit), **_matching(match), "limit": limit}
         if span is not None:
             document |= span.document()
             if span.note:
@@ -91,6 +94,17 @@ def number(value: Any) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
         return None
     return value
+
+
+def countable(unit: str, amount: Any) -> Any:
+    """An amount as a policy counts it: dollars to their ninth decimal, of which something stays something, and
+    the rest whole.  What is none is left as it is, to be told."""
+    known = number(amount)
+    if known is None or known <= 0:
+        return amount
+    if unit == "usd":
+        return known if isinstance(known, int) else max(round(known, DECIMALS), 10**-DECIMALS)
+    return int(known) if known == int(known) else known
 
 
 def exactly(value: str) -> str:

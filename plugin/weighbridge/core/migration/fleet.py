@@ -18,6 +18,7 @@ WILD: Final[Mapping[str, tuple[str, ...]]] = {
 EVERY: Final = ("all-proxy-models", "all-team-models", "*")
 """Words in a list of models that forbid nothing."""
 NONE: Final = "no-default-models"
+WAITS: Final = "calls wait for their turn in LiteLLM, and would be refused here: `limit: {concurrent: ...}`"
 MINUTE: Final = Span("minute")
 RATES: Final = {"rpm": "requests", "tpm": "tokens", "itpm": "input_tokens", "otpm": "output_tokens"}
 
@@ -66,7 +67,9 @@ class Fleet:
         found = of_group or of_access
         if found:
             return tuple(dict.fromkeys(glob for model in found for glob in self._globs(model)))
-        return tuple(self._globs(name))
+        provider, slash, rest = name.partition("/")
+        sold = slash and "*" not in name and provider in {*WILD, *(d.provider for d in self.deployments)}
+        return tuple(self._globs(rest if sold else name))
 
     def allowed(self, where: str, models: Any) -> tuple[list[str], bool] | None:
         """(globs, whether it is a list to allow) of a list of models; None where it forbids nothing."""
@@ -88,11 +91,16 @@ class Fleet:
         for group, deployments in self.groups().items():
             for name, unit in RATES.items():
                 self._rate(group, deployments, name, unit, enforced)
+            if any(deployment.settings.get("max_parallel_requests") for deployment in deployments):
+                self._draft.note(f"model {group}", f"max_parallel_requests: {WAITS}")
             self._budget(group, deployments)
 
     def _rate(self, group: str, deployments: Sequence[Deployment], name: str, unit: str, enforced: bool) -> None:
         where = f"model {group}"
-        amounts = [number(deployment.settings.get(name)) for deployment in deployments]
+        given = [deployment.settings.get(name) for deployment in deployments]
+        amounts = [number(amount) for amount in given]
+        for amount in (raw for raw, read in zip(given, amounts, strict=True) if raw is not None and read is None):
+            self._draft.note(where, f"{name} is {amount!r}, which is no number")
         if not any(amounts):
             return
         if not all(amounts):

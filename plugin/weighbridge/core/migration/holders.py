@@ -56,6 +56,12 @@ class Holders:
         self._rows = rows
         self._terms = terms
         self._budgets = {str(row.get("budget_id")): row for row in rows.get("budgets", ())}
+        defaults = {
+            str(row.get("team_id")): str(_mapping(row.get("metadata")).get("team_member_budget_id"))
+            for row in rows.get("teams", ())
+        }
+        self._of_members = {team: budget for team, budget in defaults.items() if budget in self._budgets}
+        """Team -> the budget its members have, each for itself."""
         self._teams = {str(row.get("team_id")): named(row, "team_alias", "team_id") for row in rows.get("teams", ())}
         self._orgs = {
             str(row.get("organization_id")): named(row, "organization_alias", "organization_id")
@@ -68,9 +74,9 @@ class Holders:
             self._holder("org", "org", named(row, "organization_alias", "organization_id"), row)
         for row in self._rows.get("teams", ()):
             self._holder("team", "team", named(row, "team_alias", "team_id"), row)
+            self._each_member(row)
         for row in self._rows.get("members", ()):
-            team, user = self.team(row.get("team_id")), str(row.get("user_id"))
-            self._limits(f"member {user} of {team}", {"team": exactly(team), "user": exactly(user)}, row)
+            self._member(row)
         for row in self._rows.get("users", ()):
             self._user(row)
         for row in self._rows.get("keys", ()):
@@ -91,6 +97,25 @@ class Holders:
 
     def _holder(self, kind: str, field: str, name: str, row: Row) -> None:
         self._limits(f"{kind} {name}", {field: exactly(name)}, row)
+
+    def _each_member(self, row: Row) -> None:
+        """A team's budget for each member, where 0 means no cap."""
+        team, own = self.team(row.get("team_id")), self._of_members.get(str(row.get("team_id")))
+        if own is not None:
+            shared = {
+                name: value for name, value in self._budgets[own].items() if name != "max_budget" or number(value)
+            }
+            self._limits(f"each member of {team}", {"team": exactly(team), "user": "*"}, {**shared, "budget_id": None})
+
+    def _member(self, row: Row) -> None:
+        team, user = self.team(row.get("team_id")), str(row.get("user_id"))
+        shared = self._of_members.get(str(row.get("team_id")))
+        if shared is not None and str(row.get("budget_id")) == shared:
+            return
+        where, made = f"member {user} of {team}", len(self._draft.policies)
+        self._limits(where, {"team": exactly(team), "user": exactly(user)}, row)
+        if shared is not None and len(self._draft.policies) > made:
+            self._draft.note(where, "what each member has binds this member too; in LiteLLM its own holds instead")
 
     def _user(self, row: Row) -> None:
         name = str(row.get("user_id"))

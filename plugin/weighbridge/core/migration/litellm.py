@@ -9,7 +9,7 @@ from typing import Any, Final
 from weighbridge.core.errors import ConfigError
 from weighbridge.core.migration.draft import Draft, Note, exactly, number
 from weighbridge.core.migration.durations import reset, tumbling
-from weighbridge.core.migration.fleet import Fleet
+from weighbridge.core.migration.fleet import WAITS, Fleet
 from weighbridge.core.migration.holders import UNITS, Holders, Rows, Terms, of_tag
 from weighbridge.core.policy.window import zone
 
@@ -36,6 +36,7 @@ UNEQUAL: Final[Mapping[str, Mapping[str, str]]] = {
         "default_fallbacks": "another model when one fails: choosing models stays with LiteLLM or the client",
         "content_policy_fallbacks": "another model when one refuses to answer",
         "routing_strategy": "choosing among deployments stays with LiteLLM",
+        "default_max_parallel_requests": WAITS,
         "allowed_fails": "taking a deployment out of service stays with LiteLLM",
     },
     "general_settings": {
@@ -43,6 +44,10 @@ UNEQUAL: Final[Mapping[str, Mapping[str, str]]] = {
         "custom_auth": "who sends a call: `identify` of the ASGI middleware, or the LiteLLM plugin",
         "enable_jwt_auth": "who sends a call: `auth: header` behind a proxy, or the LiteLLM plugin",
         "pass_through_endpoints": "routes of your own: the LiteLLM plugin meters them",
+        "max_request_size_mb": "`limits: {max_body_mb: ...}` in weighbridge.yaml",
+        "allowed_ips": "addresses that may call: whatever stands before the gateway says so",
+        "allowed_routes": "routes that may be called: whatever stands before the gateway says so",
+        "enforce_user_param": "a user named in every request: here a key, or `identify`, says who sends it",
         "enforced_params": "parameters every request must have",
     },
 }
@@ -127,7 +132,9 @@ def _timezone(litellm: Block, draft: Draft) -> str:
 
 def _whole(draft: Draft, litellm: Block, general: Block, terms: Terms) -> None:
     """Limits on everything together."""
-    if litellm.get("max_budget") is not None:
+    if number(litellm.get("max_budget")) == 0:
+        draft.note("litellm_settings.max_budget", "0 limits nothing in LiteLLM, and is not written")
+    elif litellm.get("max_budget") is not None:
         draft.limit(
             "proxy", {}, "usd", litellm["max_budget"], reset(litellm.get("budget_duration"), terms.timezone), per=[]
         )
@@ -185,7 +192,10 @@ def _later(draft: Draft, holders: Holders, litellm: Block, rows: Rows) -> None:
         "budget_duration": litellm.get("internal_user_budget_duration"),
         **_block(litellm, "default_internal_user_params"),
     }
-    for kind, field, params in (("users", "user", user), ("teams", "team", _block(litellm, "default_team_params"))):
+    before = litellm.get("default_team_settings")
+    first = before[0] if isinstance(before, list) and before and isinstance(before[0], Mapping) else {}
+    team = {"max_budget": first.get("max_budget"), **_block(litellm, "default_team_params")}
+    for kind, field, params in (("users", "user", user), ("teams", "team", team)):
         if not any(value is not None for value in params.values()):
             continue
         if rows.get(kind):
