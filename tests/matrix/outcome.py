@@ -44,7 +44,9 @@ def tally(report: Path) -> Tally:
     if not report.exists():
         return Tally()
     suites = ET.parse(report).getroot().iter("testsuite")
-    counts = [{name: int(suite.get(name, 0)) for name in ("tests", "errors", "failures", "skipped")} for suite in suites]
+    counts = [
+        {name: int(suite.get(name, 0)) for name in ("tests", "errors", "failures", "skipped")} for suite in suites
+    ]
     failed = sum(count["errors"] + count["failures"] for count in counts)
     skipped = sum(count["skipped"] for count in counts)
     return Tally(sum(count["tests"] for count in counts) - failed - skipped, failed, skipped)
