@@ -7,10 +7,11 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -52,11 +53,13 @@ class Environment:
         """Run its Python; the status, or LATE after `within` seconds."""
         process = subprocess.Popen((self._python, *words), **self._surroundings())
         try:
-            return process.wait(within)
+            status: int = process.wait(within)
+            return status
         except subprocess.TimeoutExpired:
-            # Not killed: pytest stops the servers it started.
+            # Not killed at once: pytest stops the servers it started.
             process.send_signal(signal.SIGINT)
-            process.wait(ENDING)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(ENDING)
             return LATE
         finally:
             process.kill()
@@ -74,7 +77,7 @@ class Environment:
     def _do(self, *words: str | Path) -> None:
         subprocess.run(words, check=True, **self._surroundings())
 
-    def _surroundings(self) -> dict[str, object]:
+    def _surroundings(self) -> dict[str, Any]:
         kept = {name: value for name, value in os.environ.items() if name not in STRANGE}
         return {"env": kept, "stdin": subprocess.DEVNULL, "stdout": self.log, "stderr": subprocess.STDOUT}
 
