@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.crossings import Yard
+from adapters.sdks_over import made_with
 from gates import journaled
 from gateway.provider import ANSWER, PROMPT
 from gateway.upstream import until
@@ -29,6 +30,8 @@ def test_there_is_one_for_each_library() -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_it_runs(at: Yard, url: str, store: Store, block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "adapters.httpx2 " in block and {made_with("anthropic"), made_with("google-genai")} != {"httpx2"}:
+        pytest.skip("an SDK here is older than the README: it takes clients of httpx")
     monkeypatch.setenv("WEIGHBRIDGE_STORE", url)
     for name, base in {"OPENAI": f"{at.url}/v1", "ANTHROPIC": at.url, "GOOGLE_GEMINI": at.url}.items():
         monkeypatch.setenv(f"{name}_BASE_URL", base)
