@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A package, the tests that try it (below tests/), and the extras that an install for it leaves out."""
+    """A package, the tests that try it (files, folders or node ids below tests/), and extras left out of the install."""
 
     package: str
     tests: tuple[str, ...]
@@ -23,6 +23,7 @@ SDKS = (
     "adapters/test_httpx_readme.py",
     "gateway/test_sdks.py",
     "gateway/test_sdk_refusals.py",
+    "adapters/test_demo.py::test_once_tells_everything_and_ends",
 )
 TRANSPORTS = (
     "adapters/test_httpx.py",
