@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A package, the tests that try it (files, folders or node ids below tests/), and extras left out of the install."""
+    """A package, the tests that try it, below tests/, and the extras that an install for it leaves out."""
 
     package: str
     tests: tuple[str, ...]
