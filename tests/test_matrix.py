@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,14 +115,16 @@ def here(tmp_path: Path) -> Iterator[Environment]:
 def test_counts_of_a_real_run(here: Environment, tmp_path: Path) -> None:
     test, report = tmp_path / "test_run.py", tmp_path / "report.xml"
     test.write_text(RUN)
-    assert here.run("-m", "pytest", "-c", CHECKOUT / "pyproject.toml", f"--junitxml={report}", test, within=60) == 1
+    assert (
+        here.run("-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}", test, cwd=tmp_path, within=60) == 1
+    )
     assert tally(report) == Tally(1, 2, 1)
 
 
 def test_a_run_that_takes_too_long_may_tidy_up(here: Environment, tmp_path: Path) -> None:
     tidied = tmp_path / "tidied"
     program = f"import time\ntry: time.sleep(60)\nfinally: open({str(tidied)!r}, 'w').close()"
-    assert here.run("-c", program, within=1) == LATE
+    assert here.run("-c", program, cwd=tmp_path, within=1) == LATE
     assert tidied.exists()
 
 
@@ -146,3 +149,15 @@ def test_the_table() -> None:
         "| `oil` |  |  | none | **cannot be installed**: 0 passed, 0 failed, 0 skipped, 0 s |",
         "| `coal` |  |  | 2 | 1 passed, 0 failed, 0 skipped, 1 s |",
     ]
+
+
+WRONG = {
+    "an unknown row": (("--only", "coal"), "invalid choice: 'coal'"),
+    "a folder that is there": (("--keep", "."), ". is there already"),
+}
+
+
+@pytest.mark.parametrize(("words", "said"), WRONG.values(), ids=WRONG)
+def test_the_command_says_what_is_wrong(words: tuple[str, ...], said: str) -> None:
+    done = subprocess.run((sys.executable, CHECKOUT / "tests/matrix", *words), text=True, capture_output=True)
+    assert done.returncode == 2 and said in done.stderr

@@ -49,9 +49,9 @@ class Environment:
         self._do(*self._installer, "--no-deps", "--target", shelf, package)
         return _found(package, shelf)
 
-    def run(self, *words: str | Path, within: float) -> int:
+    def run(self, *words: str | Path, cwd: Path, within: float) -> int:
         """Run its Python; the status, or LATE after `within` seconds."""
-        process = subprocess.Popen((self._python, *words), **self._surroundings())
+        process = subprocess.Popen((self._python, *words), cwd=cwd, **self._surroundings())
         try:
             status: int = process.wait(within)
             return status

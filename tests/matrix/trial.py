@@ -18,7 +18,7 @@ LONGEST = 900
 
 
 def trial(row: Row, age: str, place: Path, python: str, keep: bool) -> Outcome:
-    """Try a row at its "oldest" or "newest"; `place` gets the log and, kept, the environment."""
+    """Try a row at its "oldest" or "newest"; `place`, an absolute path, gets the log, and the environment to `keep`."""
     place.mkdir(parents=True)
     with (place / "log").open("w") as log:
         environment = Environment(place / "venv", log)
@@ -46,7 +46,7 @@ def _tried(row: Row, age: str, environment: Environment, report: Path) -> Outcom
 
 
 def _tested(row: Row, environment: Environment, report: Path) -> tuple[int, Tally]:
-    files = [CHECKOUT / "tests" / test for test in row.tests]
-    options = ("-q", "-p", "no:cacheprovider", "--rootdir", CHECKOUT, f"--junitxml={report}")
-    status = environment.run("-m", "pytest", "-c", CHECKOUT / "pyproject.toml", *options, *files, within=LONGEST)
+    tests = [f"tests/{test}" for test in row.tests]
+    options = ("-q", "-p", "no:cacheprovider", f"--junitxml={report}")
+    status = environment.run("-m", "pytest", *options, *tests, cwd=CHECKOUT, within=LONGEST)
     return status, tally(report)
