@@ -23,7 +23,7 @@ from weighbridge.core.model import Ending, Reported
 Asking = Callable[[Learn], Flow[Learnt]]
 """Puts the question to the store."""
 EVERY_MS: Final = 1000
-BATCH: Final = 50
+BATCH: Final = 250
 INLINE_TOPICS: Final = 20
 """More lessons at once than this are heard as heavy work."""
 MOST_PENDING: Final = 1000

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -90,6 +92,30 @@ def test_nothing_is_admitted_on_what_was_forgotten(opened: Callable[..., Store],
     settle(store, "s", 40)
     forgetful.restart()
     assert not isinstance(store.run(Reserve("new", (Hold(USD, 100, 1),))), Granted)
+
+
+def test_threads_that_meet_a_new_server_at_once(forgetful: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them restores; the others wait for it, also where they come before it has begun."""
+    store = RedisStore(forgetful.url, deadline=PATIENT, prefix=fresh())
+    store.run(Reserve("r", (Hold(USD, 100, 60),)))
+    forgetful.restart()
+    begun: list[Thread] = []
+    asked: list[Future[Any]] = []
+
+    class Held(Thread):
+        """Starts when another caller had time to come by."""
+
+        def start(self) -> None:
+            begun.append(self)
+            asked.append(threads.submit(store.run, Reserve("second", (Hold(USD, 100, 41),))))
+            wait(asked, 0.3)
+            super().start()
+
+    monkeypatch.setattr("weighbridge.ledger.redis.Thread", Held)
+    with ThreadPoolExecutor(1) as threads, closing(store):
+        assert not isinstance(store.run(Reserve("first", (Hold(USD, 100, 41),))), Granted)
+        assert not isinstance(asked[0].result(), Granted)
+    assert len(begun) == 1
 
 
 def test_what_has_ended_is_not_restored(opened: Callable[..., Store], forgetful: Server) -> None:

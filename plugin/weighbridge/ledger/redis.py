@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from threading import Thread
+from threading import Lock, Thread
 from time import monotonic, sleep
 from typing import Any, TypeVar, cast
 
@@ -89,6 +89,7 @@ class RedisStore(_Ledger):
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(url, **options)
         self._lines = Lines(self._address)
+        self._meeting = Lock()
         self._mending: dict[str, Thread] = {}
 
     def run(self, verb: Verb[T]) -> T:
@@ -165,9 +166,13 @@ class RedisStore(_Ledger):
 
     def _meet(self, verb: Verb[Any], root: str, until: float, server: str) -> None:
         """Another server than before is told what it may lack; a reservation waits for it."""
-        if self._recent.met(root, server) and root not in self._mending:
-            mending = self._mending[root] = Thread(target=self._mend, args=(root, server), daemon=True)
-            mending.start()
+        if self._recent.met(root, server):
+            with self._meeting:
+                running = self._mending.get(root)
+                if self._recent.met(root, server) and not (running and running.is_alive()):
+                    mending = Thread(target=self._mend, args=(root, server), daemon=True)
+                    mending.start()
+                    self._mending[root] = mending
         if isinstance(verb, Reserve) and (running := self._mending.get(root)):
             running.join(left(until) * WAITING)
 
@@ -177,10 +182,7 @@ class RedisStore(_Ledger):
                 self._one(verb, root, monotonic() + self._deadline, again=True)
             self._recent.restored(root, server)
         except StoreError:
-            # It is down again: whoever meets it next begins anew.
-            return
-        finally:
-            self._mending.pop(root, None)
+            return  # it is down again: whoever meets it next begins anew
 
 
 def _nap(nap: Nap, until: float) -> bool:

@@ -172,8 +172,11 @@ def _wire(chunk: Any) -> bytes:
         return chunk
     if isinstance(chunk, str):
         return chunk.encode()
-    document = usage.plain(chunk)
-    return b"" if document is None else b"data: " + json.dumps(document).encode() + b"\n\n"
+    if hasattr(chunk, "model_dump_json"):
+        text: str = chunk.model_dump_json(by_alias=True, exclude_none=True, warnings=False)
+    else:
+        text = json.dumps(usage.plain(chunk) or {})
+    return b"data: " + text.encode() + b"\n\n"
 
 
 def _no(error: Refused, haul: Haul) -> HTTPException:
