@@ -1,20 +1,26 @@
-"""The official SDKs over a weighbridge transport."""
+"""The official SDKs over a weighbridge transport, each with the HTTP library that it is made with."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from importlib.metadata import requires
 from typing import Any
 
 import anthropic
 import httpx
-import httpx2
 import openai
 from google import genai
+from packaging.requirements import Requirement
 
-from adapters.crossings import Yard
+from adapters.crossings import LIBRARIES, Yard
 from weighbridge.adapters import httpx as over_httpx
-from weighbridge.adapters import httpx2 as over_httpx2
+
+
+def made_with(sdk: str) -> str:
+    """The HTTP library, a key of `LIBRARIES`, whose clients an SDK takes."""
+    needs = {Requirement(need).name for need in requires(sdk) or ()}
+    return "httpx2" if "httpx2" in needs else "httpx"
 
 
 def openai_over(at: Yard, team: str = "free", **more: Any) -> openai.OpenAI:
@@ -28,27 +34,31 @@ def async_openai_over(at: Yard, team: str = "free", **more: Any) -> openai.Async
 
 
 def anthropic_over(at: Yard, team: str = "free", **more: Any) -> anthropic.Anthropic:
-    client = httpx2.Client(transport=over_httpx2.Transport(guard=at.guard, team=team))
+    library, transports = LIBRARIES[made_with("anthropic")]
+    client = library.Client(transport=transports.Transport(guard=at.guard, team=team))
     return anthropic.Anthropic(base_url=at.url, api_key="sk-mine", http_client=client, **more)
 
 
 def async_anthropic_over(at: Yard, team: str = "free", **more: Any) -> anthropic.AsyncAnthropic:
-    client = httpx2.AsyncClient(transport=over_httpx2.AsyncTransport(guard=at.async_guard, team=team))
+    library, transports = LIBRARIES[made_with("anthropic")]
+    client = library.AsyncClient(transport=transports.AsyncTransport(guard=at.async_guard, team=team))
     return anthropic.AsyncAnthropic(base_url=at.url, api_key="sk-mine", http_client=client, **more)
 
 
 @contextmanager
 def genai_over(at: Yard, team: str = "free") -> Iterator[genai.Client]:
-    with httpx2.Client(transport=over_httpx2.Transport(guard=at.guard, team=team)) as client:
+    library, transports = LIBRARIES[made_with("google-genai")]
+    with library.Client(transport=transports.Transport(guard=at.guard, team=team)) as client:
         yield genai.Client(api_key="sk-mine", http_options=_options(at, httpx_client=client))
 
 
 @asynccontextmanager
 async def async_genai_over(at: Yard, team: str = "free") -> AsyncIterator[Any]:
-    transport = over_httpx2.AsyncTransport(guard=at.async_guard, team=team)
-    async with httpx2.AsyncClient(transport=transport) as client:
+    library, transports = LIBRARIES[made_with("google-genai")]
+    transport = transports.AsyncTransport(guard=at.async_guard, team=team)
+    async with library.AsyncClient(transport=transport) as client:
         # The SDK makes a client of the other kind too, and leaves it open.
-        with httpx2.Client() as unused:
+        with library.Client() as unused:
             options = _options(at, httpx_client=unused, httpx_async_client=client)
             yield genai.Client(api_key="sk-mine", http_options=options).aio
 

@@ -11,18 +11,20 @@ import openai
 import pytest
 from google.genai import errors as genai_errors
 
-from adapters.crossings import CHAT, Yard
+from adapters.crossings import CHAT, LIBRARIES, Yard
 from adapters.sdks_over import (
     anthropic_over,
     async_anthropic_over,
     async_genai_over,
     async_openai_over,
     genai_over,
+    made_with,
     openai_over,
 )
 from gateway.provider import ANSWER, PROMPT, TEXT, TOOL
 from gateway.sdks import (
     ANTHROPIC_TOOL,
+    ASKS_FOR_COUNTS,
     CHAT_MODEL,
     CLAUDE,
     GEMINI,
@@ -62,12 +64,28 @@ def test_openai_responses(at: Yard) -> None:
         called = client.responses.create(model=CHAT_MODEL, input=QUESTION, tools=[RESPONSES_TOOL])
         with client.responses.stream(model=CHAT_MODEL, input=QUESTION) as stream:
             streamed = stream.get_final_response()
-        at.balanced()
-        counted = client.responses.input_tokens.count(model=CHAT_MODEL, input=QUESTION)
+    at.balanced()
     assert (answer.output_text, streamed.output_text) == (TEXT, TEXT)
     assert json.loads(called.output[0].arguments) == WEIGHED  # type: ignore
+
+
+@ASKS_FOR_COUNTS
+def test_openai_count(at: Yard) -> None:
+    with openai_over(at) as client:
+        counted = client.responses.input_tokens.count(model=CHAT_MODEL, input=QUESTION)
     assert 5 < counted.input_tokens < 20
-    assert at.billed() == 3, "counted here, and not at the provider"
+    assert at.billed() == 0, "counted here, and not at the provider"
+
+
+def test_openai_with_a_client_of_the_library_it_is_made_with(at: Yard) -> None:
+    library, transports = LIBRARIES[made_with("openai")]
+    http = library.Client(transport=transports.Transport(guard=at.guard, team="free"))
+    with openai.OpenAI(base_url=f"{at.url}/v1", api_key="sk-mine", http_client=http) as client:
+        raw = client.chat.completions.with_raw_response.create(**CHAT)
+        chunks = list(client.chat.completions.create(**CHAT, stream=True))
+    assert (raw.parse().choices[0].message.content, at.entry(raw).team) == (TEXT, "free")
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == TEXT
+    at.balanced()
 
 
 async def test_openai_async(at: Yard) -> None:

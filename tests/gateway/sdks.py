@@ -10,8 +10,10 @@ from typing import Any
 import anthropic
 import httpx
 import openai
+import pytest
 from google import genai
 from google.genai import errors as genai_errors
+from openai.resources.responses import Responses
 
 from gateway.upstream import Answer, Seen, Upstream, serving
 
@@ -24,6 +26,9 @@ OPENAI_TOOL: Any = {"type": "function", "function": {"name": "weigh", "descripti
 RESPONSES_TOOL: Any = {"type": "function", "name": "weigh", "description": "Weigh it.", "parameters": SCHEMA}
 ANTHROPIC_TOOL: Any = {"name": "weigh", "description": "Weigh it.", "input_schema": SCHEMA}
 GEMINI_TOOL: Any = {"function_declarations": [{"name": "weigh", "description": "Weigh it.", "parameters": SCHEMA}]}
+ASKS_FOR_COUNTS = pytest.mark.skipif(
+    not hasattr(Responses, "input_tokens"), reason="this openai is too old to ask for a count of input tokens"
+)
 HOP_BY_HOP = ("connection", "transfer-encoding", "content-length", "content-encoding", "host")
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from redis.exceptions import AskError, MovedError, ResponseError
 
 from ledger.scripted import Answer, Scripted, bulk, drip, many, number
 from ledger.stores import fresh
 from weighbridge.core.errors import StoreUnavailable
 from weighbridge.core.ledger import Counter, Hold, Peek, Reserve, State
 from weighbridge.ledger import Store
+from weighbridge.ledger.cluster import Sharded
+from weighbridge.ledger.driving import drive
 
 USD = Counter("month", "nano_usd", "lifetime", ())
 HOLD = (Hold(USD, 100, 60),)
@@ -124,6 +127,21 @@ def test_the_way_through_a_cluster(opened: Callable[..., Store], scripted: Make,
         assert store.run(Reserve(id, HOLD, want=5, least=5)).units == 5  # type: ignore[union-attr]
     assert len(nodes.heard(nodes.one)) == asked
     assert nodes.heard(nodes.two) == heard
+
+
+AHEAD = (("there", 7), ("ASKING",))
+TOLD = {
+    "moved, by name": (MovedError("13907 there:7"), None),
+    "moved, by redis-py 5": (ResponseError("MOVED 13907 there:7"), None),
+    "gone ahead, by name": (AskError("13907 there:7"), AHEAD),
+    "gone ahead, by redis-py 5": (ResponseError("ASK 13907 there:7"), AHEAD),
+}
+
+
+@pytest.mark.parametrize(("error", "detour"), TOLD.values(), ids=TOLD)
+def test_a_redirection_by_any_redis_py(error: ResponseError, detour: object) -> None:
+    chart = Sharded((("here", 7),), patience=1)
+    assert drive(chart.after(error, "key", 0), do=pytest.fail, errors=()) == detour
 
 
 def test_a_cluster_that_stays_down(opened: Callable[..., Store], scripted: Make) -> None:

@@ -11,20 +11,23 @@ The map of slots is asked of any node, and corrected by what nodes answer:
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError
+from redis.exceptions import ClusterDownError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from weighbridge.ledger.address import Node
-from weighbridge.ledger.faults import LATE
+from weighbridge.ledger.faults import LATE, code_of
 from weighbridge.ledger.travel import Ask, Detour, Failure, Trip, passing, rest
 
 MANY = 1000
 AGAIN = {"CLUSTERDOWN": MANY, "MASTERDOWN": MANY, "READONLY": MANY, "LOADING": MANY, "TRYAGAIN": MANY}
 MOST_HOPS = 5
 """Redirections followed at once; beyond them nodes contradict each other, and time is given."""
+_ELSEWHERE = re.compile(r"(\d+) (\S*):(\d+)$")
+"""Slot, host and port at the end of a redirection: not every redis-py has an error with fields for it."""
 
 
 class Sharded:
@@ -62,10 +65,12 @@ class Sharded:
 
     def after(self, error: Failure, key: str, tries: int) -> Trip[Detour | None]:
         """See `Chart`."""
-        if isinstance(error, AskError):
+        code = code_of(error)
+        if code in ("MOVED", "ASK") and (elsewhere := _ELSEWHERE.search(str(error))):
             if tries >= MOST_HOPS:
                 yield from rest(error, tries)
-            return self._redirected(error)
+            slot, host, port = elsewhere.groups()
+            return self._redirected(code, int(slot), (host, int(port)))
         again = passing(error, AGAIN, tries)
         self._stale = self._stale or again or isinstance(error, LATE)
         if not again:
@@ -73,11 +78,10 @@ class Sharded:
         yield from rest(error, tries)
         return None
 
-    def _redirected(self, error: AskError) -> Detour | None:
-        node = (error.host, error.port)
-        if not isinstance(error, MovedError):
+    def _redirected(self, code: str, slot: int, node: Node) -> Detour | None:
+        if code == "ASK":
             return node, ("ASKING",)
-        self._moved[error.slot_id] = node
+        self._moved[slot] = node
         return None
 
     def _learned(self) -> Trip[tuple[tuple[int, int, Node], ...]]:
