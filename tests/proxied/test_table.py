@@ -58,21 +58,13 @@ FORMS = pytest.mark.parametrize("form", ["rig", "alone"], ids=["wrapped", "alone
 
 
 @FORMS
+@pytest.mark.parametrize("mood", ["flaky", "broken"], ids=["retried", "fallen back"])
 @pytest.mark.parametrize(("way", "stream"), CELLS)
-def test_a_retry_is_the_same_call(way: Way, stream: bool, form: str, request: pytest.FixtureRequest) -> None:
+def test_a_second_attempt_is_the_same_call(
+    way: Way, stream: bool, mood: str, form: str, request: pytest.FixtureRequest
+) -> None:
     rig: Rig = request.getfixturevalue(form)
-    path, body = way.ask("flaky", stream)
-    with rig.client() as client:
-        answer = client.post(path, json=body)
-    assert answer.status_code == 200 or (stream and not way.again), answer.text
-    assert len(rig.settled()) == (answer.status_code == 200) and rig.bill.failures == 1
-
-
-@FORMS
-@pytest.mark.parametrize(("way", "stream"), CELLS)
-def test_a_fallback_is_the_same_call(way: Way, stream: bool, form: str, request: pytest.FixtureRequest) -> None:
-    rig: Rig = request.getfixturevalue(form)
-    path, body = way.ask("broken", stream)
+    path, body = way.ask(mood, stream)
     with rig.client() as client:
         answer = client.post(path, json=body)
     assert answer.status_code == 200 or (stream and not way.again), answer.text
