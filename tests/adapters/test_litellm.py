@@ -11,7 +11,8 @@ import pytest
 from weighbridge.adapters.litellm import usage
 from weighbridge.adapters.litellm.request import CALLS, amended, asked, encoded, principal, spoken
 from weighbridge.adapters.litellm.unmetered import call_passes, hooks_weigh, path_passes, unseen_of_a_client
-from weighbridge.core.model import Usage
+from weighbridge.core.dialects import DIALECTS
+from weighbridge.core.model import CutOff, RawCall, Reported, Usage
 
 TOLD: dict[str, tuple[dict[str, Any], Usage | None]] = {
     "plain": ({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}, Usage(3, 2)),
@@ -48,6 +49,19 @@ def test_usage_in_a_providers_own_words() -> None:
     answer = {"usage": {"input_tokens": 4, "output_tokens": 2, "cache_read_input_tokens": 6}}
     assert usage.in_answer(answer, "anthropic-messages") == Usage(10, 2, cache_read=6)
     assert usage.in_answer("no answer at all", "anthropic-messages") is None
+
+
+@pytest.mark.parametrize(("reported", "expected"), [((11, 7), Reported(Usage(11, 7))), ((0, 0), None)])
+def test_noughts_at_the_end_of_a_stream_are_no_report(reported: tuple[int, int], expected: Reported | None) -> None:
+    counts = dict(zip(("promptTokenCount", "candidatesTokenCount"), reported, strict=True))
+    said = {"candidates": [{"content": {"parts": [{"text": "weighs 7 t."}]}, "finishReason": "STOP"}]}
+    call = DIALECTS["gemini-generate"].parse(
+        RawCall("gemini-generate", b'{"contents": [{"parts": [{"text": "hi"}]}]}', model="g", stream=True)
+    )
+    meter = DIALECTS["gemini-generate"].meter(call, {"content-type": "text/event-stream"})
+    meter.feed(b"data: " + json.dumps({**said, "usageMetadata": counts}).encode() + b"\n\n")
+    ended = usage.ending(meter, "")
+    assert ended == expected if expected else isinstance(ended, CutOff) and ended.seen_bytes == len("weighs 7 t.")
 
 
 PATHS = {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 import httpx
 import pytest
+from packaging.version import Version
 
 from gateway.sdks import QUESTION
 from gateway.upstream import until
@@ -63,6 +65,8 @@ FORMS = pytest.mark.parametrize("form", ["rig", "alone"], ids=["wrapped", "alone
 def test_a_second_attempt_is_the_same_call(
     way: Way, stream: bool, mood: str, form: str, request: pytest.FixtureRequest
 ) -> None:
+    if stream and (way.group, mood) == ("gem", "broken") and Version(version("litellm")) < Version("1.108"):
+        pytest.skip("this LiteLLM asks OpenAI for no usage where the client speaks Gemini's")
     rig: Rig = request.getfixturevalue(form)
     path, body = way.ask(mood, stream)
     with rig.client() as client:

@@ -94,6 +94,10 @@ class Outbound:
         last = self._curtain.fall(conservative(self.ticket, seen))
         return last if self._curtain.fallen else None
 
+    def seen(self) -> CutOff:
+        """What went by so far, as for `Meter.seen`."""
+        return self._meter.seen()
+
     def ending(self, cut: str = "") -> Ending:
         """How the call ended; `cut` as for `Meter.ending`."""
         return self._meter.ending(EXHAUSTED if self.exhausted else cut)

@@ -25,10 +25,11 @@ from weighbridge.core.model import CutOff, Ending, NeverSent, Usage
 
 log = logging.getLogger("weighbridge")
 
-NO_USAGE: Final = "no usage reported"
 UNREADY: Final = "The ledger cannot be opened, so this request was not let through; the proxy's log says why."
 
 
+CHATS: Final = ("acompletion", "completion")
+"""LiteLLM's names of a call it sends as a chat, whatever the client speaks."""
 STRIP: Final = "_litellm_strip_stream_usage"
 """In a request's data: its client did not ask for the usage a stream reports, and is not shown it."""
 
@@ -87,7 +88,8 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
         haul = self.office.find(kwargs.get("litellm_call_id"))
         if haul is not None:
             haul.served = served_by(kwargs) or haul.served
-            _ask_usage(haul, kwargs)
+            if str(getattr(call_type, "value", call_type)) in CHATS:
+                _ask_usage(haul, kwargs)
         here = CURRENT.get()
         unseen = None if here is not None and here.judged else unseen_of_a_client(kwargs)
         if unseen is not None and self.office.settings.unmetered_routes == "refuse":
@@ -101,7 +103,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
         haul.cached = _from_cache(response)
         haul.usage = haul.usage or usage.in_answer(response, haul.ticket.call.dialect)
         if not haul.wrapped:
-            self.office.end(haul, CutOff(NO_USAGE))
+            self.office.end(haul, CutOff(usage.NO_USAGE))
 
     async def async_post_call_failure_hook(
         self, request_data: Any, original_exception: Exception, user_api_key_dict: Any, traceback_str: str | None = None
@@ -140,7 +142,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
             raise
         finally:
             if not haul.wrapped:
-                self.office.end(haul, failed or watch.meter.ending(cut))
+                self.office.end(haul, failed or usage.ending(watch.meter, cut))
 
     async def async_post_call_response_headers_hook(
         self,
@@ -168,7 +170,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
             or usage.in_answer(passed, haul.ticket.call.dialect)
         )
         # Nobody saw it go by: it is taken for as long as it may have been.
-        self.office.end(haul, CutOff(NO_USAGE, seen_events=haul.ticket.units))
+        self.office.end(haul, CutOff(usage.NO_USAGE, seen_events=haul.ticket.units))
 
 
 def _failed(error: Exception) -> Ending:
@@ -180,7 +182,7 @@ def _ask_usage(haul: Haul, kwargs: Any) -> None:
     """LiteLLM asks for the usage of a streamed chat by what the deployment it chose first can do: a
     fallback to another kind would report none."""
     options = kwargs.get("stream_options") or {}
-    if haul.ticket is None or haul.ticket.call.dialect != "openai-chat" or not kwargs.get("stream"):
+    if haul.ticket is None or not kwargs.get("stream"):
         return
     if not options.get("include_usage") and reports_usage(str(kwargs.get("model")), kwargs.get("custom_llm_provider")):
         kwargs["stream_options"] = {**options, "include_usage": True}

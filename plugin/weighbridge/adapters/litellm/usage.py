@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final, Protocol
 
 from weighbridge.core.dialects import DIALECTS
-from weighbridge.core.model import Json, Usage
+from weighbridge.core.model import CutOff, Ending, Json, Reported, Usage
+
+NO_USAGE: Final = "no usage reported"
+
+
+class Metered(Protocol):
+    """An answer that was metered: a `Meter`, or an `Outbound`."""
+
+    def seen(self) -> CutOff: ...
+
+    def ending(self, cut: str) -> Ending: ...
+
+
+def ending(answer: Metered, cut: str) -> Ending:
+    """How a metered answer ended.  LiteLLM fills in noughts where nobody reported: then what went by counts."""
+    ended = answer.ending(cut)
+    if isinstance(ended, Reported) and not (ended.usage.input or ended.usage.output):
+        return replace(answer.seen(), reason=NO_USAGE)
+    return ended
 
 
 def in_answer(answer: Any, dialect: str) -> Usage | None:

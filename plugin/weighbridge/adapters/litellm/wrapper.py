@@ -16,6 +16,7 @@ from litellm.proxy.auth.route_checks import RouteChecks
 from litellm.proxy.utils import get_server_root_path
 
 from weighbridge.adapters.asgi import App, Message, Receive, Scope, Send, answer, cover, passed
+from weighbridge.adapters.litellm import usage
 from weighbridge.adapters.litellm.haul import CURRENT, Haul, Office
 from weighbridge.adapters.litellm.hooks import Plugin
 from weighbridge.adapters.litellm.unmetered import UNSEEN, hooks_weigh, path_passes
@@ -179,7 +180,7 @@ class Crossing:
     def _ending(self) -> Ending:
         cut = self.haul.cut
         if self.haul.out is not None:
-            return self.haul.out.ending(cut or ("" if self._whole else "the answer broke off"))
+            return usage.ending(self.haul.out, cut or ("" if self._whole else "the answer broke off"))
         if self._status >= 400 and not cut:
             return NeverSent(f"answered {self._status}")
         return CutOff(cut or "no answer")
