@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+import httpx
 from fastapi import HTTPException
 from litellm.exceptions import Timeout
 from litellm.integrations.custom_logger import CustomLogger
@@ -14,6 +15,7 @@ from litellm.integrations.custom_logger import CustomLogger
 from weighbridge.adapters.litellm import usage
 from weighbridge.adapters.litellm.fleet import reports_usage
 from weighbridge.adapters.litellm.haul import CURRENT, Haul, Office, served_by
+from weighbridge.adapters.litellm.passing import attend
 from weighbridge.adapters.litellm.request import amended, asked, principal
 from weighbridge.adapters.litellm.unmetered import PASSING, ROUTED, call_passes, path_passes, unseen_of_a_client
 from weighbridge.core import reply
@@ -38,7 +40,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
     """Weighs and holds before the router is asked; learns who answered and what was used.
 
     Inside the wrapper it only tells what it knows; by itself it settles too, and then what no hook is
-    shown is not seen: a stream that passes through, and the rest of an answer whose client left.
+    shown is not seen: the rest of an answer whose client left.
     """
 
     def __init__(self, office: Office) -> None:
@@ -152,9 +154,13 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
         request_headers: Any = None,
         litellm_call_info: Any = None,
     ) -> dict[str, str] | None:
-        """What was decided.  The wrapper says it on every route."""
+        """What was decided.  The wrapper says it on every route, and sees what passes through."""
         haul = self.office.find(_call_id(data))
-        return None if haul is None or haul.wrapped or haul.ticket is None else reply.admitted(haul.ticket)
+        if haul is None or haul.wrapped or haul.ticket is None:
+            return None
+        if isinstance(response, httpx.Response):
+            attend(self.office, haul, haul.ticket, response)
+        return reply.admitted(haul.ticket)
 
     async def async_log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
         """LiteLLM's own last word: the only one for what passes through."""
