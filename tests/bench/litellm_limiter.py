@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import redis
-import yaml
 from billing import ANSWER, ASKED, GUESSED, MODEL, Body, Provider, serving
+from litellm_plugin import lay_out
 from prompts import CHAT, Row, endings, prompt_tokens, rows
 from rig import free_port, redis_server, server, table
 
@@ -122,20 +122,9 @@ def standing(place: Path) -> Iterator[Stand]:
         provider = Provider()
         upstream, store_url = stack.enter_context(serving(provider)), stack.enter_context(redis_server(place))
         at, port = urlsplit(store_url), free_port()
-        files = {
-            "config.yaml": _config(upstream, {"type": "redis", "host": at.hostname, "port": at.port}),
-            "policies.yaml": POLICIES,
-            "weighbridge.yaml": {"store": store_url, "policies": "policies.yaml", "counting": {"live": "off"}},
-        }
-        for name, document in files.items():
-            (place / name).write_text(yaml.safe_dump(document))
-        (place / "who.py").write_text(AUTH)
+        config = _config(upstream, {"type": "redis", "host": at.hostname, "port": at.port})
+        lay_out(place, AUTH, config, POLICIES, {"store": store_url, "counting": {"live": "off"}})
         os.environ |= {
-            "CONFIG_FILE_PATH": str(place / "config.yaml"),
-            "WEIGHBRIDGE_CONFIG": str(place / "weighbridge.yaml"),
-            "WEIGHBRIDGE_DATA_DIR": str(place),
-            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-            "LITELLM_MODE": "PRODUCTION",
             **{f"{name}_API_KEY": "sk-up" for name in ("OPENAI", "ANTHROPIC", "GEMINI")},
             "OPENAI_API_BASE": f"{upstream}/v1",
             "ANTHROPIC_API_BASE": upstream,

@@ -56,15 +56,12 @@ WAYS: Final = {
 }
 
 
-@contextmanager
-def proxy(name: str, upstream: int, store: str, place: Path) -> Iterator[Target]:
-    """LiteLLM in one of the ways."""
-    way = WAYS[name]
-    place.mkdir()
-    (place / "who.py").write_text(AUTH.format(limits=LIMITS if way.limits else ""))
-    (place / "policies.yaml").write_text(yaml.safe_dump(POLICIES))
-    (place / "weighbridge.yaml").write_text(yaml.safe_dump({"store": store, "policies": "policies.yaml"}))
-    (place / "config.yaml").write_text(yaml.safe_dump(_config(way, upstream, store)))
+def lay_out(place: Path, auth: str, config: Any, policies: Any, settings: dict[str, Any]) -> None:
+    """Write a proxy's files, `auth` as who.py, and point to them what is started from now on."""
+    files = {"config": config, "policies": policies, "weighbridge": {**settings, "policies": "policies.yaml"}}
+    for name, document in files.items():
+        (place / f"{name}.yaml").write_text(yaml.safe_dump(document))
+    (place / "who.py").write_text(auth)
     os.environ |= {
         "CONFIG_FILE_PATH": str(place / "config.yaml"),
         "WEIGHBRIDGE_CONFIG": str(place / "weighbridge.yaml"),
@@ -73,6 +70,15 @@ def proxy(name: str, upstream: int, store: str, place: Path) -> Iterator[Target]
         "LITELLM_MODE": "PRODUCTION",
         "PYTHONPATH": str(PACKAGE),
     }
+
+
+@contextmanager
+def proxy(name: str, upstream: int, store: str, place: Path) -> Iterator[Target]:
+    """LiteLLM in one of the ways."""
+    way = WAYS[name]
+    place.mkdir()
+    auth = AUTH.format(limits=LIMITS if way.limits else "")
+    lay_out(place, auth, _config(way, upstream, store), POLICIES, {"store": store})
     port = free_port()
     python = script("")[0]
     command = [python, "-m", "uvicorn", way.app, "--port", str(port), "--log-level", "warning", "--no-access-log"]

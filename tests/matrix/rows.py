@@ -1,7 +1,7 @@
 """Which packages are tried at their oldest and newest, and by which tests.
 
 A test stands here because it puts the package to use: SDKs over sockets, Redis servers that run,
-a LiteLLM proxy.  A row takes a minute or less.
+a LiteLLM proxy.  A row takes a minute or so; LiteLLM's proxy, several.
 """
 
 from __future__ import annotations

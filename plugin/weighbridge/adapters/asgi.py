@@ -36,6 +36,7 @@ from weighbridge.core.dialects import DIALECTS, added
 from weighbridge.core.dialects.addresses import Address
 from weighbridge.core.dialects.base import AS_SENT, Dialect
 from weighbridge.core.dialects.routes import MEANT, renamed
+from weighbridge.core.endings import interrupted
 from weighbridge.core.errors import Refused
 from weighbridge.core.model import CutOff, Ending, NeverSent, Principal, RawCall
 from weighbridge.core.outbound import EXHAUSTED, Outbound, alters
@@ -177,7 +178,7 @@ class Exchange:
         try:
             await self._pass_on(guard, passage, body)
         except BaseException as error:
-            passage.cut = passage.cut or f"{type(error).__name__} while answering"
+            passage.cut = passage.cut or interrupted(error)
             # What the app made of our own breaking off is no error of its own.
             if not isinstance(error, self._ours(passage)):
                 raise

@@ -42,7 +42,8 @@ def spellings(scope: Scope) -> Iterator[str]:
     for whole in dict.fromkeys((below, path)):
         yield whole
         bare = SLASHES.sub("/", whole).rstrip("/")
-        yield from (bare, bare + "/")
+        # Every request of the app comes by here: what was looked for is not looked for again.
+        yield from (spelt for spelt in (bare, bare + "/") if spelt != whole)
 
 
 def offered(scope: Scope) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from weighbridge.core.catalogue import bare
 from weighbridge.core.model import Call, CutOff, Ending, NeverSent, Reported
@@ -31,6 +31,14 @@ REASONS: Mapping[Refund, str] = {
     nothing      the worst case: an answer that was to come whole, and of which nothing came, or one that is
                  written to its end in the background, whoever listens
 """
+
+
+LEFT: Final = "the client left"
+
+
+def interrupted(error: BaseException) -> str:
+    """Why an answer broke off, where whoever passes it on failed."""
+    return f"{type(error).__name__} while answering"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,6 @@ FREE: Final = frozenset(
 """Failures before the first byte of an answer that cost nothing; a silence may have been billed."""
 CLOSED: Final = "Server disconnected"
 """How a RemoteProtocolError tells of a connection closed without a byte."""
-LEFT: Final = "the client left"
 LAST: Final = re.compile(
     rb"(?:^|\n)(?:data: ?\[DONE\]|event: ?(?:message_stop|response\.(?:completed|incomplete|failed))\r?\n[^\n]*)"
     rb"\r?\n\r?\n$"

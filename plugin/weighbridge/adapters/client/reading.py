@@ -13,8 +13,9 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
-from weighbridge.adapters.client.crossing import LEFT, PATIENCE_SECONDS, UNREAD, Answer
+from weighbridge.adapters.client.crossing import PATIENCE_SECONDS, UNREAD, Answer
 from weighbridge.core.admission import Ticket
+from weighbridge.core.endings import LEFT
 from weighbridge.core.ledger import Ended, Granted, Short
 from weighbridge.core.model import Ending
 from weighbridge.core.outbound import EXHAUSTED

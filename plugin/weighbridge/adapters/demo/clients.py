@@ -10,7 +10,8 @@ import openai
 from google import genai
 from google.genai import types
 
-TAG_HEADER = "x-weighbridge-tags"
+from weighbridge.core.tags import HEADER
+
 NO_PROXY: Any = {"all://127.0.0.1": None}
 """The anthropic SDK mounts the environment's proxies itself, whatever `trust_env` says."""
 
@@ -48,4 +49,4 @@ class Clients:
 
 def tag(number: int) -> dict[str, str]:
     """The header that marks a request, so that its line in the journal can be found."""
-    return {TAG_HEADER: f"call={number}"}
+    return {HEADER: f"call={number}"}

@@ -13,6 +13,7 @@ from yarl import URL
 from weighbridge.adapters.asgi import Passage, Receive, Scope, Send, answer
 from weighbridge.core import reply
 from weighbridge.core.dialects import DIALECTS
+from weighbridge.core.endings import LEFT
 from weighbridge.core.errors import Refused
 from weighbridge.settings import Provider, Streams
 
@@ -109,10 +110,10 @@ class Forwarder:
                 async for chunk in response.content.iter_any():
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                     if gone.done() and passage is not None and passage.seen() > gone.result():
-                        return _cut(passage, "the client left")
+                        return _cut(passage, LEFT)
         except UNANSWERED as error:
             # The status is out already: all that is left is to break off as the provider did.
-            return _cut(passage, "the client left" if gone.done() else f"the provider broke off ({_named(error)})")
+            return _cut(passage, LEFT if gone.done() else f"the provider broke off ({_named(error)})")
         finally:
             watch.cancel()
         await send({"type": "http.response.body", "body": b""})

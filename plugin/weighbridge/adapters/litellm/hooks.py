@@ -22,14 +22,13 @@ from weighbridge.core import reply
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.addresses import READING, spoken, unmetered
 from weighbridge.core.dialects.base import Meter
+from weighbridge.core.endings import LEFT, interrupted
 from weighbridge.core.errors import Refused, WeighbridgeError
 from weighbridge.core.model import CutOff, Ending, NeverSent, Usage
 
 log = logging.getLogger("weighbridge")
 
 UNREADY: Final = "The ledger cannot be opened, so this request was not let through; the proxy's log says why."
-
-
 CHATS: Final = ("acompletion", "completion")
 """LiteLLM's names of a call it sends as a chat, whatever the client speaks."""
 STRIP: Final = "_litellm_strip_stream_usage"
@@ -49,12 +48,12 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
 
     async def async_pre_call_hook(self, user_api_key_dict: Any, cache: Any, data: Any, call_type: Any) -> Any:
         """Weigh, decide and hold.  Raises HTTPException where the answer is no."""
-        call, path = str(getattr(call_type, "value", call_type)), user_api_key_dict.request_route or ""
+        call, path = _named(call_type), user_api_key_dict.request_route or ""
         haul = CURRENT.get()
         if haul is not None and haul.ticket is not None and not haul.ended:
             return None
         if haul is None or haul.ended or haul.let_pass:
-            haul = Haul(False) if haul is None else Haul(False, haul.method, haul.path)
+            haul = Haul(wrapped=False) if haul is None else Haul(False, haul.method, haul.path)
             CURRENT.set(haul)
         request = asked(data, call, path)
         if request is None or (call in PASSING and haul.method in READING):
@@ -90,12 +89,12 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
         haul = self.office.find(kwargs.get("litellm_call_id"))
         if haul is not None:
             haul.served = served_by(kwargs) or haul.served
-            if str(getattr(call_type, "value", call_type)) in CHATS:
+            if _named(call_type) in CHATS:
                 _ask_usage(haul, kwargs)
         here = CURRENT.get()
         unseen = None if here is not None and here.judged else unseen_of_a_client(kwargs)
         if unseen is not None and self.office.settings.unmetered_routes == "refuse":
-            raise _unmetered(here or Haul(False), *unseen)
+            raise _unmetered(here or Haul(wrapped=False), *unseen)
 
     async def async_post_call_success_hook(self, data: Any, user_api_key_dict: Any, response: Any) -> Any:
         """A whole answer."""
@@ -130,7 +129,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
                 yield chunk
             return
         haul.streams, haul.cached = True, _from_cache(response)
-        watch, cut = _Watch(haul), "the client left"
+        watch, cut = _Watch(haul), LEFT
         failed: Ending | None = None
         try:
             async for chunk in response:
@@ -139,7 +138,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]  # LiteLLM is not typed for us
             # What a stream that broke off said on its way is not the whole of it.
             cut, haul.usage = "", watch.usage
         except Exception as error:
-            cut = f"{type(error).__name__} while answering"
+            cut = interrupted(error)
             failed = None if watch.began else _failed(error)
             raise
         finally:
@@ -253,6 +252,11 @@ def _unmetered(haul: Haul, method: str, where: str) -> HTTPException:
     error = unmetered(haul.method or method, where)
     haul.refuse(error, spoken(where))
     return _no(error, haul)
+
+
+def _named(call_type: Any) -> str:
+    """LiteLLM's name of a call, which it gives as a word or as a member of an enumeration."""
+    return str(getattr(call_type, "value", call_type))
 
 
 def _from_cache(answer: Any) -> bool:

@@ -12,6 +12,7 @@ from weighbridge.adapters.litellm import usage
 from weighbridge.adapters.litellm.haul import Haul, Office
 from weighbridge.core.admission import Ticket
 from weighbridge.core.dialects import DIALECTS
+from weighbridge.core.endings import LEFT, interrupted
 
 UNPACKED = ("content-encoding", "content-length")
 """Headers of the bytes as they came, before httpx unpacked them."""
@@ -27,7 +28,7 @@ def attend(office: Office, haul: Haul, ticket: Ticket, answer: Any) -> None:
     meter, read = DIALECTS[ticket.call.dialect].meter(ticket.call, headers), answer.aiter_bytes
 
     async def metered(chunk_size: int | None = None) -> AsyncIterator[bytes]:
-        cut = "the client left"
+        cut = LEFT
         try:
             async for chunk in read(chunk_size):
                 if passed := meter.feed(chunk):
@@ -36,7 +37,7 @@ def attend(office: Office, haul: Haul, ticket: Ticket, answer: Any) -> None:
                 yield rest
             cut = ""
         except Exception as error:
-            cut = f"{type(error).__name__} while answering"
+            cut = interrupted(error)
             raise
         finally:
             office.end(haul, usage.ending(meter, cut))

@@ -15,6 +15,7 @@ import orjson
 from weighbridge.core.dialects import DIALECTS, Route, route
 from weighbridge.core.dialects.base import Amendment
 from weighbridge.core.model import Json, Principal
+from weighbridge.core.tags import HEADER
 
 CALLS: Final = {
     "acompletion": "openai-chat",
@@ -33,7 +34,6 @@ CALLS: Final = {
 HASHED: Final = re.compile("[0-9a-f]{64}")
 THREAD: Final = re.compile(r"/threads/[^/]+/messages$")
 """A message that is kept for a run to come: no Anthropic's."""
-TAGS: Final = "x-weighbridge-tags"
 MEANT: Final = ("anthropic-version", "anthropic-beta")
 MOST: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 PRIVATE: Final = frozenset(
@@ -143,7 +143,7 @@ def principal(user: Any, data: Mapping[str, Any]) -> Principal:
 def _asked_tags(data: Mapping[str, Any]) -> dict[str, str]:
     """The tags of the request: those LiteLLM found in it, and our own header's."""
     headers = (data.get("proxy_server_request") or {}).get("headers") or {}
-    found = _tags([item for item in str(headers.get(TAGS, "")).split(",") if item.strip()])
+    found = _tags([item for item in str(headers.get(HEADER, "")).split(",") if item.strip()])
     for place in ("metadata", "litellm_metadata"):
         metadata = data.get(place)
         if isinstance(metadata, Mapping):

@@ -24,6 +24,7 @@ from weighbridge.adapters.realtime import refuse
 from weighbridge.core import reply
 from weighbridge.core.dialects import DIALECTS
 from weighbridge.core.dialects.addresses import spoken, unmetered
+from weighbridge.core.endings import interrupted
 from weighbridge.core.errors import WeighbridgeError
 from weighbridge.core.model import CutOff, Ending, NeverSent
 from weighbridge.core.outbound import Outbound, alters
@@ -117,7 +118,7 @@ class Crossing:
         try:
             await self.app(scope, self._shielded, self._relay)
         except BaseException as error:
-            self.haul.cut = self.haul.cut or f"{type(error).__name__} while answering"
+            self.haul.cut = self.haul.cut or interrupted(error)
             # What LiteLLM made of our own breaking off is no error of its own.
             ours = self.haul.out is not None and self.haul.out.exhausted
             if not ours or not isinstance(error, Exception):

@@ -99,8 +99,9 @@ class Fleet:
         where = f"model {group}"
         given = [deployment.settings.get(name) for deployment in deployments]
         amounts = [number(amount) for amount in given]
-        for amount in (raw for raw, read in zip(given, amounts, strict=True) if raw is not None and read is None):
-            self._draft.note(where, f"{name} is {amount!r}, which is no number")
+        for amount in given:
+            if amount is not None and number(amount) is None:
+                self._draft.note(where, f"{name} is {amount!r}, which is no number")
         if not any(amounts):
             return
         if not all(amounts):
