@@ -51,6 +51,12 @@ def test_usage_in_a_providers_own_words() -> None:
     assert usage.in_answer("no answer at all", "anthropic-messages") is None
 
 
+def test_noughts_in_a_providers_words_are_no_report() -> None:
+    """LiteLLM translates into them what nobody reported: a whole answer was free."""
+    noughts = {"promptTokenCount": 0, "candidatesTokenCount": 0, "totalTokenCount": 0}
+    assert usage.in_answer({"usageMetadata": noughts}, "gemini-generate") is None
+
+
 @pytest.mark.parametrize(("reported", "expected"), [((11, 7), Reported(Usage(11, 7))), ((0, 0), None)])
 def test_noughts_at_the_end_of_a_stream_are_no_report(reported: tuple[int, int], expected: Reported | None) -> None:
     counts = dict(zip(("promptTokenCount", "candidatesTokenCount"), reported, strict=True))

@@ -21,9 +21,9 @@ class Metered(Protocol):
 
 
 def ending(answer: Metered, cut: str) -> Ending:
-    """How a metered answer ended.  LiteLLM fills in noughts where nobody reported: then what went by counts."""
+    """How a metered answer ended; where nobody reported, what went by counts."""
     ended = answer.ending(cut)
-    if isinstance(ended, Reported) and not (ended.usage.input or ended.usage.output):
+    if isinstance(ended, Reported) and _reported(ended.usage) is None:
         return replace(answer.seen(), reason=NO_USAGE)
     return ended
 
@@ -39,7 +39,7 @@ def in_answer(answer: Any, dialect: str) -> Usage | None:
     told = document.get("usage")
     if isinstance(told, Mapping) and "prompt_tokens" in told:
         return in_litellm(told, document.get("service_tier"))
-    return DIALECTS[dialect].usage(document)
+    return _reported(DIALECTS[dialect].usage(document))
 
 
 def in_litellm(told: Mapping[str, Json], tier: Json = None) -> Usage | None:
@@ -60,6 +60,11 @@ def in_litellm(told: Mapping[str, Json], tier: Json = None) -> Usage | None:
         audio_output=_count(answer, "audio_tokens"),
         tier=tier if isinstance(tier, str) else "",
     )
+
+
+def _reported(found: Usage | None) -> Usage | None:
+    """A usage that somebody reported: LiteLLM fills in noughts where nobody did."""
+    return found if found is not None and (found.input or found.output) else None
 
 
 def plain(answer: Any) -> Mapping[str, Json] | None:
