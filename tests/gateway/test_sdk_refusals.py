@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -148,22 +149,22 @@ def test_malformed(gateway: Gateway, key_of: KeyOf) -> None:
     key = key_of("free")
     wrong: Any = -5
     messages: Any = [{"role": "user", "content": QUESTION}]
-    google = genai_at(gateway.url, key)
-    tries: dict[str, Callable[[], Any]] = {
-        "openai": lambda: openai_at(gateway.url, key).chat.completions.create(
-            model=CHAT_MODEL, messages=messages, max_tokens=wrong
-        ),
-        "anthropic": lambda: anthropic_at(gateway.url, key).messages.create(
-            model=CLAUDE, messages=messages, max_tokens=wrong
-        ),
-        "google-genai": lambda: google.models.generate_content(
-            model=GEMINI, contents=QUESTION, config={"max_output_tokens": wrong}
-        ),
-    }
-    for name, attempt in tries.items():
-        with pytest.raises(SDKS[name].errors[400]) as caught:
-            attempt()
-        assert SDKS[name].weighbridge(caught.value)["reason"] == "malformed"
+    with (
+        openai_at(gateway.url, key) as gpt,
+        anthropic_at(gateway.url, key) as claude,
+        closing(genai_at(gateway.url, key)) as google,
+    ):
+        tries: dict[str, Callable[[], Any]] = {
+            "openai": lambda: gpt.chat.completions.create(model=CHAT_MODEL, messages=messages, max_tokens=wrong),
+            "anthropic": lambda: claude.messages.create(model=CLAUDE, messages=messages, max_tokens=wrong),
+            "google-genai": lambda: google.models.generate_content(
+                model=GEMINI, contents=QUESTION, config={"max_output_tokens": wrong}
+            ),
+        }
+        for name, attempt in tries.items():
+            with pytest.raises(SDKS[name].errors[400]) as caught:
+                attempt()
+            assert SDKS[name].weighbridge(caught.value)["reason"] == "malformed"
 
 
 def test_clamped_to_what_is_left(gateway: Gateway, upstream: Upstream) -> None:
